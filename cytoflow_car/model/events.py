@@ -1,0 +1,172 @@
+"""Events of one specimen: channels, values, the stage they are in, and the file's facts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Rows = npt.NDArray[np.intp]
+Values = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """One parameter of an FCS file.
+
+    Attributes
+    ----------
+    detector
+        ``$PnN``, for example ``"PE-Cy7-A"``.
+    marker
+        ``$PnS``, for example ``"CD19 PE-Cy7"``; None where the file has none.
+    range
+        ``$PnR``: values lie in [0, range); used as top of scale.
+    gain
+        ``$PnG`` that the values were divided by (1 where none was stated).
+    decades, offset
+        ``$PnE`` as stored: logarithmic amplification (0, 0 for linear). Values that reach `Events`
+        are linear already.
+    voltage
+        ``$PnV`` of the detector, in volts; None where unknown.
+    """
+
+    detector: str
+    marker: str | None = None
+    range: float = 262144.0
+    gain: float = 1.0
+    decades: float = 0.0
+    offset: float = 0.0
+    voltage: float | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Events:
+    """Events as acquired: linear, uncompensated values (stage RAW).
+
+    Attributes
+    ----------
+    values
+        (n_events, n_channels); float32 where that holds every stored value exactly, else float64.
+        Read-only, in acquisition order. Time is in seconds where the file states a time step.
+    channels
+        One `Channel` a column.
+    """
+
+    values: npt.NDArray[np.float32] | npt.NDArray[np.float64]
+    channels: tuple[Channel, ...]
+
+    @property
+    def detectors(self) -> tuple[str, ...]:
+        """``$PnN`` of every column."""
+        return tuple(channel.detector for channel in self.channels)
+
+    def __len__(self) -> int:
+        return int(self.values.shape[0])
+
+    def column(self, channel: int, rows: Rows | None = None) -> Values:
+        """Return one channel's values, (n_rows,) float64; all events where `rows` is None."""
+        values = self.values[:, channel] if rows is None else self.values[rows, channel]
+        return values.astype(np.float64)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Spillover:
+    """Spillover between detectors.
+
+    Attributes
+    ----------
+    detectors
+        The detectors that the matrix names; a file may have more.
+    matrix
+        (n, n): row = fluorochrome's own detector, column = where its light goes; diagonal 1.
+    source
+        Where it came from: ``"$SPILLOVER"``, a CSV's name, ``"applied"`` or ``"none"``.
+    """
+
+    detectors: tuple[str, ...]
+    matrix: Values
+    source: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CompensatedEvents:
+    """Events after compensation (stage COMPENSATED); a column is computed when it is asked for.
+
+    A gate looks at one or two channels of its parent's events, so compensating the whole matrix
+    first would be most of the work and twice the memory of the file.
+
+    Attributes
+    ----------
+    raw
+        The events as acquired.
+    unmixing
+        (n_channels, n_channels) float64: ``compensated = raw @ unmixing``; identity where no
+        spillover applies.
+    """
+
+    raw: Events
+    unmixing: Values
+
+    @property
+    def channels(self) -> tuple[Channel, ...]:
+        """The channels, as in `raw`."""
+        return self.raw.channels
+
+    def __len__(self) -> int:
+        return len(self.raw)
+
+    def column(self, channel: int, rows: Rows | None = None) -> Values:
+        """Return one channel's compensated values, (n_rows,) float64.
+
+        The value of an event does not depend on which other rows are asked for.
+        """
+        weights = self.unmixing[:, channel]
+        used = np.flatnonzero(weights)
+        if used.size == 1 and weights[used[0]] == 1.0:
+            return self.raw.column(int(used[0]), rows)
+        values = self.raw.values if rows is None else self.raw.values[rows]
+        # einsum sums each row by itself in a fixed order; BLAS would round an event differently
+        # according to its neighbours.
+        return np.einsum("ij,j->i", values, weights, dtype=np.float64, casting="safe")
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One data set of one FCS file, as read.
+
+    Nothing here identifies a person: keywords that could stay in the reader.
+
+    Attributes
+    ----------
+    events
+        The events, stage RAW.
+    version
+        ``"FCS3.1"`` …
+    dataset, n_datasets
+        Which data set of how many (from 1).
+    spillover
+        The file's own spillover; None where it states none.
+    time_channel
+        Column of Time; None where there is none.
+    instrument
+        ``$CYT`` (the model) and a hash of ``$CYTSN``; empty where unknown.
+    acquired_on, began_at, ended_at
+        ``$DATE`` as ISO date, ``$BTIM`` and ``$ETIM`` as stored; None where absent or unreadable.
+        For ordering runs inside the program; they are never written to tables.
+    flags
+        What was repaired or is doubtful, in words for `qc.csv`.
+    """
+
+    events: Events
+    version: str
+    dataset: int = 1
+    n_datasets: int = 1
+    spillover: Spillover | None = None
+    time_channel: int | None = None
+    instrument: str = ""
+    acquired_on: str | None = None
+    began_at: str | None = None
+    ended_at: str | None = None
+    flags: tuple[str, ...] = ()

@@ -1,0 +1,168 @@
+"""Geometry of placed gates, in Gating-ML 2.0 words, with every coordinate in data units.
+
+Edges are straight on the scale of each dimension; that scale is kept with the gate, so that a
+placed gate is complete by itself. A gate says nothing of events: `gating.membership` applies it.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from cytoflow_car.errors import GateError
+from cytoflow_car.model.scale import Scale
+
+
+@dataclass(frozen=True, slots=True)
+class Dimension:
+    """One axis of a gate: a marker of the template and the scale on which edges are straight."""
+
+    marker: str
+    scale: Scale
+
+
+@dataclass(frozen=True, slots=True)
+class RectangleGate:
+    """Box with lower bounds included and upper bounds excluded; an infinite bound is open.
+
+    Attributes
+    ----------
+    lower, upper
+        One bound a dimension, in data units.
+    """
+
+    dimensions: tuple[Dimension, ...]
+    lower: tuple[float, ...]
+    upper: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        _same_length(self.dimensions, self.lower, self.upper)
+        for dimension, low, high in zip(self.dimensions, self.lower, self.upper, strict=True):
+            if not low < high:  # also catches NaN
+                raise GateError(
+                    f"bounds {low:g} to {high:g} of {dimension.marker} hold nothing",
+                    expected="a lower bound below the upper bound",
+                )
+
+
+@dataclass(frozen=True, slots=True)
+class PolygonGate:
+    """Polygon of at least three vertices, edge included; even-odd rule where edges cross."""
+
+    dimensions: tuple[Dimension, Dimension]
+    vertices: tuple[tuple[float, float], ...]
+
+    def __post_init__(self) -> None:
+        if len(self.dimensions) != 2 or len(self.vertices) < 3:
+            raise GateError(
+                f"polygon of {len(self.vertices)} vertices in {len(self.dimensions)} dimensions",
+                expected="at least 3 vertices in 2 dimensions",
+            )
+        _finite([value for vertex in self.vertices for value in vertex])
+
+
+@dataclass(frozen=True, slots=True)
+class EllipsoidGate:
+    """Ellipsoid, surface included.
+
+    Attributes
+    ----------
+    center
+        In data units, one value a dimension.
+    axis_ends
+        The end of each half-axis, in data units: n points of n values. They are brought to the
+        scale before the ellipsoid is formed, as every other coordinate is.
+    """
+
+    dimensions: tuple[Dimension, ...]
+    center: tuple[float, ...]
+    axis_ends: tuple[tuple[float, ...], ...]
+
+    def __post_init__(self) -> None:
+        _same_length(self.dimensions, self.center, self.axis_ends)
+        for end in self.axis_ends:
+            _same_length(self.dimensions, end)
+        _finite([*self.center, *(value for end in self.axis_ends for value in end)])
+
+
+@dataclass(frozen=True, slots=True)
+class QuadrantGate:
+    """Dividers on each dimension; an event at a divider lies on its upper side."""
+
+    dimensions: tuple[Dimension, ...]
+    dividers: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        _same_length(self.dimensions, self.dividers)
+        _finite(self.dividers)
+
+
+@dataclass(frozen=True, slots=True)
+class BooleanGate:
+    """And, or, not of populations of the same tree.
+
+    Attributes
+    ----------
+    operation
+        ``"and"``, ``"or"`` or ``"not"``.
+    operands
+        Population names; a leading ``!`` means its complement.
+    """
+
+    operation: str
+    operands: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if self.operation not in ("and", "or", "not"):
+            raise GateError(f"operation {self.operation!r}", expected="and, or, not")
+        if not self.operands or (self.operation == "not") != (len(self.operands) == 1):
+            raise GateError(
+                f"{self.operation!r} of {len(self.operands)} populations",
+                expected="one for not, at least two for and, or",
+            )
+
+
+GeometricGate = RectangleGate | PolygonGate | EllipsoidGate | QuadrantGate
+Gate = GeometricGate | BooleanGate
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """A gate as it was placed on one specimen, and how sure its method is.
+
+    Attributes
+    ----------
+    gate
+        The geometry.
+    method
+        Name of the placement method, or ``"override"``.
+    confidence
+        0 to 1; below the template's review line the specimen goes to review.
+    reason
+        Why there, in words.
+    source
+        What an outside threshold rests on (``"patient's pre-infusion sample P1_PB_d0_T"``);
+        empty where only the specimen itself was looked at.
+    flags
+        Doubts that go onto every measurement beneath the gate.
+    """
+
+    gate: Gate
+    method: str
+    confidence: float
+    reason: str
+    source: str = ""
+    flags: tuple[str, ...] = ()
+
+
+def _same_length(*fields: tuple[object, ...]) -> None:
+    if len({len(values) for values in fields}) != 1 or not fields[0]:
+        raise GateError(
+            f"coordinates for {[len(values) for values in fields]} dimensions",
+            expected="the same number of coordinates for each dimension, at least one",
+        )
+
+
+def _finite(values: list[float] | tuple[float, ...]) -> None:
+    if not all(math.isfinite(value) for value in values):
+        raise GateError("a coordinate that is not a finite number")

@@ -1,0 +1,145 @@
+"""Scales: where the edges of a gate are straight, and how an axis is drawn.
+
+A scale holds its parameters and knows its own transform, because gates, clusters and pictures all
+need it and none of them may import another. Gate coordinates stay in data units everywhere.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from cytoflow_car.errors import ScaleError
+from cytoflow_car.model.events import Values
+
+
+@dataclass(frozen=True, slots=True)
+class Linear:
+    """Data units divided by the top of the scale."""
+
+    kind: ClassVar[str] = "linear"
+    top: float = 262144.0
+
+    def __post_init__(self) -> None:
+        _require(self.top > 0, f"top of scale {self.top:g}", "a number above 0")
+
+    def forward(self, values: Values) -> Values:
+        """Return scale units for data units; the same shape."""
+        return np.asarray(values, dtype=np.float64) / self.top
+
+    def inverse(self, scaled: Values) -> Values:
+        """Return data units for scale units; the same shape."""
+        return np.asarray(scaled, dtype=np.float64) * self.top
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """Decades below the top of the scale; values below the lowest decade sit on its edge."""
+
+    kind: ClassVar[str] = "log"
+    top: float = 262144.0
+    decades: float = 4.5
+
+    def __post_init__(self) -> None:
+        _require(self.top > 0, f"top of scale {self.top:g}", "a number above 0")
+        _require(self.decades > 0, f"{self.decades:g} decades", "a number above 0")
+
+    def forward(self, values: Values) -> Values:
+        """Return scale units (0 at the lowest decade, 1 at the top) for data units."""
+        lowest = self.top * 10.0**-self.decades
+        clipped = np.maximum(np.asarray(values, dtype=np.float64), lowest)
+        return np.log10(clipped / self.top) / self.decades + 1.0
+
+    def inverse(self, scaled: Values) -> Values:
+        """Return data units for scale units."""
+        return self.top * 10.0 ** ((np.asarray(scaled, dtype=np.float64) - 1.0) * self.decades)
+
+
+@dataclass(frozen=True, slots=True)
+class Asinh:
+    """Inverse hyperbolic sine with a cofactor, 1 at the top of the scale."""
+
+    kind: ClassVar[str] = "asinh"
+    top: float = 262144.0
+    cofactor: float = 150.0
+
+    def __post_init__(self) -> None:
+        _require(self.top > 0, f"top of scale {self.top:g}", "a number above 0")
+        _require(self.cofactor > 0, f"cofactor {self.cofactor:g}", "a number above 0")
+
+    def forward(self, values: Values) -> Values:
+        """Return scale units for data units."""
+        scaled = np.arcsinh(np.asarray(values, dtype=np.float64) / self.cofactor)
+        return scaled / math.asinh(self.top / self.cofactor)
+
+    def inverse(self, scaled: Values) -> Values:
+        """Return data units for scale units."""
+        unit = math.asinh(self.top / self.cofactor)
+        return self.cofactor * np.sinh(np.asarray(scaled, dtype=np.float64) * unit)
+
+
+@dataclass(frozen=True, slots=True)
+class Logicle:
+    """Logicle of Gating-ML 2.0, 1 at the top of the scale.
+
+    Attributes
+    ----------
+    top, width, decades, negative_decades
+        T, W, M and A of the standard.
+
+    References
+    ----------
+    Moore & Parks, Cytometry A 81 (2012) 273-277.
+    """
+
+    kind: ClassVar[str] = "logicle"
+    top: float = 262144.0
+    width: float = 0.5
+    decades: float = 4.5
+    negative_decades: float = 0.0
+
+    def __post_init__(self) -> None:
+        _require(self.top > 0, f"top of scale T = {self.top:g}", "a number above 0")
+        _require(self.decades > 0, f"M = {self.decades:g}", "a number above 0")
+        _require(
+            0 <= self.width <= self.decades / 2,
+            f"width W = {self.width:g}",
+            f"0 to M/2 = {self.decades / 2:g}",
+        )
+        _require(
+            -self.width <= self.negative_decades <= self.decades - 2 * self.width,
+            f"A = {self.negative_decades:g}",
+            "-W to M - 2W",
+        )
+
+    def forward(self, values: Values) -> Values:
+        """Return scale units for data units."""
+        # flowutils takes milliseconds to import and most commands transform nothing.
+        from flowutils import transforms
+
+        column = np.ascontiguousarray(values, dtype=np.float64).reshape(-1, 1)
+        scaled = transforms.logicle(
+            column, [0], self.top, self.decades, self.width, self.negative_decades
+        )
+        return np.asarray(scaled).reshape(np.shape(values))
+
+    def inverse(self, scaled: Values) -> Values:
+        """Return data units for scale units."""
+        from flowutils import transforms
+
+        column = np.ascontiguousarray(scaled, dtype=np.float64).reshape(-1, 1)
+        values = transforms.logicle_inverse(
+            column, [0], self.top, self.decades, self.width, self.negative_decades
+        )
+        return np.asarray(values).reshape(np.shape(scaled))
+
+
+Scale = Linear | Log | Asinh | Logicle
+
+
+def _require(holds: bool, found: str, expected: str) -> None:
+    if not holds:
+        raise ScaleError(found, expected=expected)
