@@ -127,6 +127,26 @@ Gate = GeometricGate | BooleanGate
 
 
 @dataclass(frozen=True, slots=True)
+class Background:
+    """How many events of a control lie in a gate that was placed by it.
+
+    Attributes
+    ----------
+    kind, sample_id
+        Kind of control (``pre_infusion``, ``untransduced``, ``fmo``, ``isotype``) and which.
+    n_events
+        Events of the control inside the gate.
+    n_parent
+        Events of the control in the gate's parent.
+    """
+
+    kind: str
+    sample_id: str
+    n_events: int
+    n_parent: int
+
+
+@dataclass(frozen=True, slots=True)
 class Placement:
     """A gate as it was placed on one specimen, and how sure its method is.
 
@@ -145,6 +165,8 @@ class Placement:
         empty where only the specimen itself was looked at.
     flags
         Doubts that go onto every measurement beneath the gate.
+    background
+        What a control has inside the gate; None where the gate rests on none.
     """
 
     gate: Gate
@@ -153,6 +175,7 @@ class Placement:
     reason: str
     source: str = ""
     flags: tuple[str, ...] = ()
+    background: Background | None = None
 
 
 def _same_length(*fields: tuple[object, ...]) -> None:

@@ -47,6 +47,8 @@ class Measurement:
         95 % unless the template says otherwise; None where none can be given.
     value_reported
         What a person may print, for example ``<0.05``.
+    value_before_qc
+        The value with the events that quality control marked.
     background, value_net, net_interval
         Share of background events by the control, and the value without it.
     n_events, n_denominator
@@ -75,6 +77,7 @@ class Measurement:
     status: Status
     interval: Interval | None = None
     value_reported: str = ""
+    value_before_qc: float | None = None
     background: float | None = None
     value_net: float | None = None
     net_interval: Interval | None = None

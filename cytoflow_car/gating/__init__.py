@@ -1,0 +1,30 @@
+"""Gates: where they are placed, and who lies inside."""
+
+from __future__ import annotations
+
+from cytoflow_car.gating.shapes import (
+    Boolean,
+    FixedEllipsoid,
+    FixedPolygon,
+    Quadrant,
+    Rectangle,
+    Reference,
+    Singlet,
+)
+from cytoflow_car.gating.thresholds import ControlCut, Fixed, Tail, ValleyCut
+
+#: Placement methods by the name that templates use. To add one: a class, its line here and in
+#: `shapes.AnyGateMethod`.
+METHODS = {
+    "fixed": Fixed,
+    "valley": ValleyCut,
+    "tail": Tail,
+    "control": ControlCut,
+    "rectangle": Rectangle,
+    "quadrant": Quadrant,
+    "polygon": FixedPolygon,
+    "ellipsoid": FixedEllipsoid,
+    "singlet": Singlet,
+    "reference": Reference,
+    "boolean": Boolean,
+}

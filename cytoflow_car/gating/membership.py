@@ -1,0 +1,121 @@
+"""Which events lie in a placed gate.
+
+Only the gate's own dimensions are looked at, and only for the rows that are asked for. Bounds of
+rectangles and quadrants are compared in data units: a scale is monotone, so it cannot change them.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from cytoflow_car.model.events import Rows, Values
+from cytoflow_car.model.gate import (
+    Dimension,
+    EllipsoidGate,
+    GeometricGate,
+    PolygonGate,
+    QuadrantGate,
+    RectangleGate,
+)
+from cytoflow_car.model.panel import PreparedEvents
+
+Mask = npt.NDArray[np.bool_]
+
+
+def members(gate: GeometricGate, prepared: PreparedEvents, rows: Rows) -> Mask:
+    """Tell which of `rows` lie in `gate`; not for quadrants.
+
+    Returns
+    -------
+    (n_rows,) bool. An event with NaN on a dimension lies in no gate.
+    """
+    match gate:
+        case RectangleGate():
+            return _in_rectangle(gate, prepared, rows)
+        case PolygonGate():
+            return _in_polygon(gate, prepared, rows)
+        case EllipsoidGate():
+            return _in_ellipsoid(gate, prepared, rows)
+        case QuadrantGate():
+            raise TypeError("a quadrant gate has no inside; use quadrant_signs")
+
+
+def quadrant_signs(gate: QuadrantGate, prepared: PreparedEvents, rows: Rows) -> dict[str, Mask]:
+    """Tell for each sign pattern (``"+-"``: above the first divider, below the second) who lies there.
+
+    Returns
+    -------
+    2 ** n_dimensions masks of shape (n_rows,).
+    """
+    patterns: dict[str, Mask] = {"": np.ones(rows.size, dtype=bool)}
+    for dimension, divider in zip(gate.dimensions, gate.dividers, strict=True):
+        values = prepared.values(dimension.marker, rows)
+        above, below = values >= divider, values < divider
+        patterns = {
+            pattern + sign: mask & side
+            for pattern, mask in patterns.items()
+            for sign, side in (("+", above), ("-", below))
+        }
+    return patterns
+
+
+def _in_rectangle(gate: RectangleGate, prepared: PreparedEvents, rows: Rows) -> Mask:
+    inside = np.ones(rows.size, dtype=bool)
+    for dimension, low, high in zip(gate.dimensions, gate.lower, gate.upper, strict=True):
+        values = prepared.values(dimension.marker, rows)
+        if low == -np.inf and high == np.inf:
+            inside &= ~np.isnan(values)
+        if low > -np.inf:
+            inside &= values >= low
+        if high < np.inf:
+            inside &= values < high
+    return inside
+
+
+def _in_polygon(gate: PolygonGate, prepared: PreparedEvents, rows: Rows) -> Mask:
+    from flowutils.gating import points_in_polygon
+
+    vertices = _scaled_points(gate.dimensions, np.asarray(gate.vertices))
+    # Transforming is most of a polygon's cost, so only events within its bounding box are brought
+    # to the scale; edges are straight there, hence the box is that of the vertices.
+    inside = np.ones(rows.size, dtype=bool)
+    columns = [prepared.values(dimension.marker, rows) for dimension in gate.dimensions]
+    for values, corners in zip(columns, np.asarray(gate.vertices).T, strict=True):
+        slack = 1e-9 * max(1.0, float(np.abs(corners).max()))
+        inside &= (values >= corners.min() - slack) & (values <= corners.max() + slack)
+    candidates = np.flatnonzero(inside)
+    if candidates.size:
+        points = np.column_stack(
+            [
+                dimension.scale.forward(values[candidates])
+                for dimension, values in zip(gate.dimensions, columns, strict=True)
+            ]
+        )
+        inside[candidates] = points_in_polygon(vertices, points)
+    return inside
+
+
+def _in_ellipsoid(gate: EllipsoidGate, prepared: PreparedEvents, rows: Rows) -> Mask:
+    center = _scaled_points(gate.dimensions, np.asarray([gate.center]))[0]
+    half_axes = _scaled_points(gate.dimensions, np.asarray(gate.axis_ends)) - center
+    points = np.column_stack(
+        [
+            dimension.scale.forward(prepared.values(dimension.marker, rows))
+            for dimension in gate.dimensions
+        ]
+    )
+    # In the ellipsoid's own axes its surface is the unit sphere.
+    own = np.linalg.solve(half_axes.T, (points - center).T)
+    with np.errstate(invalid="ignore"):
+        return np.asarray((own**2).sum(axis=0) <= 1.0)
+
+
+def _scaled_points(dimensions: tuple[Dimension, ...], points: Values) -> Values:
+    """Bring (n_points, n_dimensions) from data units to the scale of each dimension."""
+    return np.column_stack(
+        [
+            dimension.scale.forward(points[:, index])
+            for index, dimension in enumerate(dimensions)
+        ]
+    )

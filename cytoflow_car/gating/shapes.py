@@ -1,0 +1,284 @@
+"""Placement methods of more than one dimension, and those that build on other gates."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Annotated, Literal
+
+import numpy as np
+
+from cytoflow_car.errors import GateError
+from cytoflow_car.gating.placing import (
+    Parent,
+    References,
+    Threshold,
+    ThresholdMethod,
+    rectangle,
+)
+from cytoflow_car.gating.thresholds import PRIOR_KEPT, ControlCut, Fixed, Tail, ValleyCut
+from cytoflow_car.model.gate import (
+    BooleanGate,
+    EllipsoidGate,
+    Placement,
+    PolygonGate,
+    QuadrantGate,
+)
+
+Cut = Fixed | ValleyCut | Tail | ControlCut
+
+
+@dataclass(frozen=True, slots=True)
+class Rectangle:
+    """Box of several cuts, each placed by its own method; two cuts of one marker make a band."""
+
+    method: Literal["rectangle"]
+    sides: tuple[Cut, ...]
+
+    @property
+    def markers(self) -> tuple[str, ...]:
+        """Markers of the sides."""
+        return tuple(dict.fromkeys(side.marker for side in self.sides))
+
+    def place(self, parent: Parent, references: References) -> Placement:
+        """Place every side; the box is as sure as its least sure side."""
+        cuts = [side.threshold(parent, references) for side in self.sides]
+        return _joined(
+            Placement(rectangle(parent, list(self.sides), cuts), self.method, 1.0, ""),
+            list(self.sides),
+            cuts,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Quadrant:
+    """Two cuts that divide the parent into four; one placement serves all four populations."""
+
+    method: Literal["quadrant"]
+    x: Cut
+    y: Cut
+
+    @property
+    def markers(self) -> tuple[str, ...]:
+        """Markers of both dividers."""
+        return (self.x.marker, self.y.marker)
+
+    def place(self, parent: Parent, references: References) -> Placement:
+        """Place both dividers."""
+        sides: list[ThresholdMethod] = [self.x, self.y]
+        cuts = [side.threshold(parent, references) for side in sides]
+        gate = QuadrantGate(
+            tuple(parent.dimension(side.marker) for side in sides), tuple(cut.at for cut in cuts)
+        )
+        return _joined(Placement(gate, self.method, 1.0, ""), sides, cuts)
+
+
+def _joined(
+    placement: Placement, sides: list[ThresholdMethod], cuts: list[Threshold]
+) -> Placement:
+    """Give a placement the confidence, reasons, sources and flags of its cuts."""
+    return replace(
+        placement,
+        confidence=min(cut.confidence for cut in cuts),
+        reason="; ".join(
+            f"{side.marker}: {cut.reason}" for side, cut in zip(sides, cuts, strict=True)
+        ),
+        source="; ".join(cut.source for cut in cuts if cut.source),
+        flags=tuple(dict.fromkeys(flag for cut in cuts for flag in cut.flags)),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class FixedPolygon:
+    """Polygon where the template draws it, vertices in data units."""
+
+    method: Literal["polygon"]
+    x: str
+    y: str
+    vertices: tuple[tuple[float, float], ...]
+
+    @property
+    def markers(self) -> tuple[str, ...]:
+        """Both axes."""
+        return (self.x, self.y)
+
+    def place(self, parent: Parent, references: References) -> Placement:
+        """Return the template's polygon."""
+        gate = PolygonGate((parent.dimension(self.x), parent.dimension(self.y)), self.vertices)
+        return Placement(gate, self.method, 1.0, "polygon fixed by the template")
+
+
+@dataclass(frozen=True, slots=True)
+class FixedEllipsoid:
+    """Ellipsoid where the template draws it: center and end of each half-axis in data units."""
+
+    method: Literal["ellipsoid"]
+    axes: tuple[str, ...]
+    center: tuple[float, ...]
+    axis_ends: tuple[tuple[float, ...], ...]
+
+    @property
+    def markers(self) -> tuple[str, ...]:
+        """One marker a dimension."""
+        return self.axes
+
+    def place(self, parent: Parent, references: References) -> Placement:
+        """Return the template's ellipsoid."""
+        dimensions = tuple(parent.dimension(marker) for marker in self.axes)
+        gate = EllipsoidGate(dimensions, self.center, self.axis_ends)
+        return Placement(gate, self.method, 1.0, "ellipsoid fixed by the template")
+
+
+@dataclass(frozen=True, slots=True)
+class Singlet:
+    """Band around the commonest ratio of pulse height to pulse area.
+
+    A doublet has up to twice the area at little more height, so its ratio is lower.
+
+    Attributes
+    ----------
+    area, height
+        Names of the two scatter markers.
+    deviations
+        Half-width of the band in standard deviations of the singlets' ratio.
+    prior
+        Lowest and highest ratio where the data do not say.
+    """
+
+    method: Literal["singlet"]
+    area: str
+    height: str
+    deviations: float = 5.0
+    prior: tuple[float, float] = (0.6, 1.4)
+
+    @property
+    def markers(self) -> tuple[str, ...]:
+        """Area and height."""
+        return (self.area, self.height)
+
+    def place(self, parent: Parent, references: References) -> Placement:
+        """Find the ratio's peak and width, or keep the prior and say why."""
+        step = max(1, parent.rows.size // 100_000)
+        rows = parent.rows[::step]
+        area, height = (parent.prepared.values(marker, rows) for marker in self.markers)
+        usable = np.isfinite(area) & np.isfinite(height) & (area > 0) & (height > 0)
+        ratio = np.sort(height[usable] / area[usable])
+        if ratio.size < 100:
+            low, high = self.prior
+            return self._band(
+                parent, low, high, PRIOR_KEPT, f"only {ratio.size} events; prior kept", True
+            )
+        # The shortest half lies in the singlets even when a third of the events are doublets.
+        half = ratio.size // 2
+        first = int(np.argmin(ratio[half:] - ratio[: ratio.size - half]))
+        shortest = ratio[first : first + half]
+        center = float(np.median(shortest))
+        # Half of a normal distribution lies within 0.6745 standard deviations.
+        spread = float(shortest[-1] - shortest[0]) / (2 * 0.6745)
+        low, high = center - self.deviations * spread, center + self.deviations * spread
+        inside = float(np.mean((ratio >= low) & (ratio <= high)))
+        return self._band(
+            parent,
+            max(low, 0.0),
+            high,
+            round(min(1.0, inside / 0.7), 3),
+            f"ratio {center:.3g} ± {self.deviations:g} × {spread:.2g}, holds {inside:.1%}",
+            False,
+        )
+
+    def _band(
+        self, parent: Parent, low: float, high: float, confidence: float, reason: str, prior: bool
+    ) -> Placement:
+        dimensions = (parent.dimension(self.area), parent.dimension(self.height))
+        top = 2.0 * max(
+            parent.prepared.events.channels[parent.prepared.columns[marker]].range
+            for marker in self.markers
+        )
+        gate = PolygonGate(dimensions, ((0.0, 0.0), (top, low * top), (top, high * top)))
+        flags = ("PRIOR_KEPT",) if prior else ()
+        return Placement(gate, self.method, confidence, reason, flags=flags)
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """The same geometry as another population's gate.
+
+    Attributes
+    ----------
+    population
+        Placed earlier in the same template.
+    """
+
+    method: Literal["reference"]
+    population: str
+
+    @property
+    def markers(self) -> tuple[str, ...]:
+        """None of its own."""
+        return ()
+
+    def place(self, parent: Parent, references: References) -> Placement:
+        """Return the other gate as it was placed, with its confidence, source and background."""
+        placement = references.placements.get(self.population)
+        if placement is None:
+            raise GateError(
+                f"the gate of {self.population!r} could not be placed on this specimen",
+                where=f"population beneath {parent.name}",
+            )
+        return replace(
+            placement, method=self.method, reason=f"as {self.population}: {placement.reason}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Boolean:
+    """And, or, not of populations of the same tree, within the parent.
+
+    Attributes
+    ----------
+    operation
+        ``and``, ``or``, ``not``.
+    populations
+        Gated earlier in the same template; a leading ``!`` means the complement.
+    """
+
+    method: Literal["boolean"]
+    operation: Literal["and", "or", "not"]
+    populations: tuple[str, ...]
+
+    @property
+    def markers(self) -> tuple[str, ...]:
+        """None of its own."""
+        return ()
+
+    def place(self, parent: Parent, references: References) -> Placement:
+        """Return the combination; it is as sure as the least sure of its populations."""
+        used = [
+            references.placements[name.removeprefix("!")]
+            for name in self.populations
+            if name.removeprefix("!") in references.placements
+        ]
+        return Placement(
+            BooleanGate(self.operation, self.populations),
+            self.method,
+            min((placement.confidence for placement in used), default=1.0),
+            f"{self.operation} of {', '.join(self.populations)}",
+            source="; ".join(dict.fromkeys(item.source for item in used if item.source)),
+            flags=tuple(dict.fromkeys(flag for item in used for flag in item.flags)),
+        )
+
+
+AnyGateMethod = Annotated[
+    Fixed
+    | ValleyCut
+    | Tail
+    | ControlCut
+    | Rectangle
+    | Quadrant
+    | FixedPolygon
+    | FixedEllipsoid
+    | Singlet
+    | Reference
+    | Boolean,
+    "one of the registered methods, told apart by `method`",
+]

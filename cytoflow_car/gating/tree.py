@@ -1,0 +1,274 @@
+"""Gate one specimen: place each gate on its parent's events and list who lies inside."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from cytoflow_car.errors import GateError
+from cytoflow_car.gating.membership import members, quadrant_signs
+from cytoflow_car.gating.placing import ControlSummary, Parent, References
+from cytoflow_car.gating.shapes import AnyGateMethod
+from cytoflow_car.gating.thresholds import ControlCut, summarise_control
+from cytoflow_car.model.events import Rows
+from cytoflow_car.model.gate import (
+    BooleanGate,
+    Gate,
+    Placement,
+    QuadrantGate,
+)
+from cytoflow_car.model.panel import PreparedEvents
+from cytoflow_car.model.population import ROOT, Population, PopulationTree
+
+
+@dataclass(frozen=True, slots=True)
+class PopulationRule:
+    """One step of a gating template.
+
+    Attributes
+    ----------
+    parent
+        Name of the parent population, or ``root``.
+    gate
+        The placement method with its parameters.
+    name
+        The population; empty for a quadrant, whose populations are named in `quadrants`.
+    quadrants
+        Population name to sign pattern (``{"CD4": "+-"}``); patterns left out are not kept.
+    description
+        What a reader should know of it.
+    """
+
+    parent: str
+    gate: AnyGateMethod
+    name: str = ""
+    quadrants: Mapping[str, str] | None = None
+    description: str = ""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The populations that this step makes."""
+        return tuple(self.quadrants) if self.quadrants else (self.name,)
+
+
+@dataclass(frozen=True, slots=True)
+class Override:
+    """A gate that a reviewer moved.
+
+    Attributes
+    ----------
+    population
+        Any population of the gate (one of the four of a quadrant moves all).
+    gate
+        Its new geometry.
+    who, why, at
+        Name, reason, and time of the change.
+    """
+
+    population: str
+    gate: Gate
+    who: str
+    why: str
+    at: str
+
+
+def gate_events(
+    prepared: PreparedEvents,
+    rules: tuple[PopulationRule, ...],
+    kept: npt.NDArray[np.bool_],
+    *,
+    controls: tuple[ControlSummary, ...] = (),
+    overrides: tuple[Override, ...] = (),
+) -> PopulationTree:
+    """Gate all events of a specimen by the rules of a template.
+
+    Parameters
+    ----------
+    prepared
+        Events with markers and scales.
+    rules
+        Parents before children.
+    kept
+        (n_events,) bool, False where quality control marked the event. Gates are placed on kept
+        events; membership is told for all.
+    controls
+        Summaries of the specimen's controls.
+    overrides
+        Moved gates; they replace the placement, not the rule.
+
+    Returns
+    -------
+    A tree with every population of the rules. A population that could not be gated has no events,
+    no placement, and a flag that says why: ``EMPTY_PARENT``, ``MARKER_MISSING`` or ``NOT_GATED``.
+    """
+    rows = np.arange(len(prepared), dtype=np.intp)
+    root = Population(ROOT, ROOT, None, rows, int(np.count_nonzero(kept)), None)
+    done: dict[str, Population] = {ROOT: root}
+    placements: dict[str, Placement] = {}
+    moved = {override.population: override for override in overrides}
+    for rule in rules:
+        above = done[rule.parent]
+        why_not = _why_not(rule, above, prepared, done)
+        if why_not:
+            _add(done, rule, dict.fromkeys(rule.names, _NO_ROWS), kept, None, (why_not,))
+            continue
+        parent = Parent(above.name, prepared, above.rows[kept[above.rows]])
+        references = References(controls, placements)
+        override = next((moved[name] for name in rule.names if name in moved), None)
+        if override is None:
+            placement = rule.gate.place(parent, references)
+        else:
+            placement = _overridden(rule, override, parent, references)
+        for name in rule.names:
+            placements[name] = placement
+        inside = _rows_inside(rule, placement.gate, prepared, above, done)
+        _add(done, rule, inside, kept, placement, ())
+    return PopulationTree(tuple(done.values()), kept)
+
+
+def summarise_controls(
+    tree: PopulationTree,
+    prepared: PreparedEvents,
+    rules: tuple[PopulationRule, ...],
+    *,
+    kind: str,
+    sample_id: str,
+    markers: frozenset[str] | None = None,
+) -> tuple[ControlSummary, ...]:
+    """Summarise a gated control for every gate of the rules that is placed by a control.
+
+    Parameters
+    ----------
+    tree, prepared
+        The control, gated by the same rules.
+    kind, sample_id
+        What it is, as in `ControlSummary`.
+    markers
+        Markers that the file is a control for; None for all (a pre-infusion sample).
+    """
+    summaries = []
+    for rule in rules:
+        for method in control_cuts(rule):
+            if rule.parent not in tree or (markers is not None and method.marker not in markers):
+                continue
+            rows = tree.kept_rows(rule.parent)
+            if rows.size and method.marker in prepared.columns:
+                values = prepared.values(method.marker, rows)
+                summaries.append(
+                    summarise_control(
+                        rule.parent, method.marker, kind, sample_id, values, method.prior
+                    )
+                )
+    return tuple(summaries)
+
+
+def control_cuts(rule: PopulationRule) -> tuple[ControlCut, ...]:
+    """Return the cuts of a rule that a control places."""
+    parts = (rule.gate, *getattr(rule.gate, "sides", ()))
+    parts += tuple(getattr(rule.gate, side) for side in ("x", "y") if hasattr(rule.gate, side))
+    return tuple(part for part in parts if isinstance(part, ControlCut))
+
+
+_NO_ROWS: Rows = np.empty(0, dtype=np.intp)
+
+
+def _why_not(
+    rule: PopulationRule,
+    above: Population,
+    prepared: PreparedEvents,
+    done: Mapping[str, Population],
+) -> str:
+    """Return the flag of a population that cannot be gated; empty where it can."""
+    blocked = [flag for flag in above.flags if flag.startswith(("MARKER_MISSING", "NOT_GATED"))]
+    if blocked:
+        return blocked[0]
+    missing = [marker for marker in rule.gate.markers if marker not in prepared.columns]
+    if missing:
+        return f"MARKER_MISSING:{','.join(missing)}"
+    if above.count == 0:
+        return "EMPTY_PARENT"
+    if rule.gate.method == "reference" and done[rule.gate.population].placement is None:
+        return "NOT_GATED"
+    return ""
+
+
+def _overridden(
+    rule: PopulationRule, override: Override, parent: Parent, references: References
+) -> Placement:
+    is_quadrant = isinstance(override.gate, QuadrantGate)
+    if is_quadrant != (rule.quadrants is not None):
+        raise GateError(
+            f"{type(override.gate).__name__} for {override.population!r}",
+            where="overrides.csv",
+            expected="a QuadrantGate" if rule.quadrants else "a gate with an inside",
+        )
+    placement = Placement(
+        override.gate, "override", 1.0, f"moved by {override.who}: {override.why}"
+    )
+    if isinstance(rule.gate, ControlCut):
+        control = rule.gate.choose(parent.name, references)
+        placement = replace(
+            placement,
+            background=rule.gate.background(parent, references, override.gate),
+            source=f"override, control {control.sample_id}" if control else "override, no control",
+            flags=() if control else ("NO_CONTROL",),
+        )
+    return placement
+
+
+def _rows_inside(
+    rule: PopulationRule,
+    gate: Gate,
+    prepared: PreparedEvents,
+    above: Population,
+    done: Mapping[str, Population],
+) -> dict[str, Rows]:
+    rows = above.rows
+    match gate:
+        case QuadrantGate():
+            signs = quadrant_signs(gate, prepared, rows)
+            assert rule.quadrants is not None
+            return {name: rows[signs[pattern]] for name, pattern in rule.quadrants.items()}
+        case BooleanGate():
+            return {rule.name: rows[_combine(gate, rows, len(prepared), done)]}
+        case _:
+            return {rule.name: rows[members(gate, prepared, rows)]}
+
+
+def _combine(
+    gate: BooleanGate, rows: Rows, n_events: int, done: Mapping[str, Population]
+) -> npt.NDArray[np.bool_]:
+    masks = []
+    for operand in gate.operands:
+        inside = np.zeros(n_events, dtype=bool)
+        inside[done[operand.removeprefix("!")].rows] = True
+        masks.append(inside[rows] ^ operand.startswith("!"))
+    if gate.operation == "not":
+        return ~masks[0]
+    return np.all(masks, axis=0) if gate.operation == "and" else np.any(masks, axis=0)
+
+
+def _add(
+    done: dict[str, Population],
+    rule: PopulationRule,
+    inside: Mapping[str, Rows],
+    kept: npt.NDArray[np.bool_],
+    placement: Placement | None,
+    flags: tuple[str, ...],
+) -> None:
+    above = done[rule.parent]
+    own = placement.flags if placement is not None else ()
+    for name in rule.names:
+        rows = inside[name]
+        done[name] = Population(
+            name=name,
+            path=f"{above.path}/{name}",
+            parent=above.name,
+            rows=rows,
+            count=int(np.count_nonzero(kept[rows])),
+            placement=placement,
+            flags=tuple(dict.fromkeys((*above.flags, *own, *flags))),
+        )

@@ -1,0 +1,1 @@
+"""From events as acquired to events with markers, compensated, with scales."""

@@ -1,0 +1,1 @@
+"""Quality of the acquisition: events are marked, never deleted."""

@@ -1,0 +1,140 @@
+"""Mark events that were acquired badly: at the edge of the scale, or while the flow was disturbed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from cytoflow_car.model.events import Events
+
+Mask = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class AcquisitionSetting:
+    """Limits of the acquisition checks.
+
+    Attributes
+    ----------
+    slowest, fastest
+        Flow rate of a stretch as a multiple of the file's median rate; outside, it is marked.
+    most_marked_percent
+        A file that loses more is flagged ``QC_LOSS``.
+    least_events
+        A file with fewer is flagged ``FEW_EVENTS``.
+    """
+
+    slowest: float = 0.25
+    fastest: float = 4.0
+    most_marked_percent: float = 5.0
+    least_events: int = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One finding of quality control.
+
+    Attributes
+    ----------
+    name
+        ``margin``, ``flow_rate``, ``not_finite``, ``events`` …
+    value, unit
+        What was found.
+    limit
+        What the template allows, in words.
+    flag
+        Empty where the finding is within the limit.
+    """
+
+    name: str
+    value: float
+    unit: str
+    limit: str
+    flag: str = ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AcquisitionReport:
+    """Which events are kept, and why the others are not.
+
+    Attributes
+    ----------
+    kept
+        (n_events,) bool.
+    checks
+        One finding a check.
+    """
+
+    kept: Mask
+    checks: tuple[Check, ...]
+
+
+def check_acquisition(
+    events: Events,
+    *,
+    time_channel: int | None,
+    columns: tuple[int, ...],
+    scatter: tuple[int, ...],
+    setting: AcquisitionSetting,
+) -> AcquisitionReport:
+    """Check one file's acquisition.
+
+    Parameters
+    ----------
+    events
+        Stage RAW, in acquisition order.
+    time_channel
+        Column of Time; None where the file has none, and the flow rate is then not checked.
+    columns
+        Columns that gates look at: an event that is not finite in one of them is marked.
+    scatter
+        Those of them that are scatter: an event at the top of one of them is marked.
+    setting
+        Limits.
+    """
+    n_events = len(events)
+    not_finite = np.zeros(n_events, dtype=bool)
+    for column in columns:
+        not_finite |= ~np.isfinite(events.values[:, column])
+    margin = np.zeros(n_events, dtype=bool)
+    for column in scatter:
+        # The highest value that a digitiser can give is one step below $PnR.
+        margin |= events.values[:, column] >= events.channels[column].range - 1.0
+    disturbed = np.zeros(n_events, dtype=bool)
+    if time_channel is not None:
+        disturbed = _disturbed_flow(events.column(time_channel), setting)
+    marked = not_finite | margin | disturbed
+    limit = f"at most {setting.most_marked_percent:g} % of events marked in all"
+    checks = [
+        Check("events", n_events, "count", f"at least {setting.least_events}",
+              "FEW_EVENTS" if n_events < setting.least_events else ""),
+        Check("not_finite", _percent(not_finite), "%", limit),
+        Check("margin", _percent(margin), "%", limit),
+        Check("flow_rate", _percent(disturbed), "%", limit,
+              "NO_TIME" if time_channel is None else ""),
+        Check("marked", _percent(marked), "%", limit,
+              "QC_LOSS" if _percent(marked) > setting.most_marked_percent else ""),
+    ]
+    return AcquisitionReport(~marked, tuple(checks))
+
+
+def _percent(mask: Mask) -> float:
+    return 100.0 * float(np.mean(mask)) if mask.size else 0.0
+
+
+def _disturbed_flow(time: npt.NDArray[np.float64], setting: AcquisitionSetting) -> Mask:
+    """Mark events in stretches of time whose rate is far from the median rate."""
+    if time.size < 1000 or not np.isfinite(time).all() or np.ptp(time) <= 0:
+        return np.zeros(time.size, dtype=bool)
+    # About 200 events a stretch: counting noise is then 7 %, far within the limits.
+    n_stretches = int(np.clip(time.size // 200, 5, 500))
+    stretch = ((time - time.min()) / np.ptp(time) * n_stretches).astype(np.intp)
+    stretch = np.minimum(stretch, n_stretches - 1)
+    counts = np.bincount(stretch, minlength=n_stretches)
+    usual = np.median(counts[counts > 0])
+    bad = (counts < setting.slowest * usual) | (counts > setting.fastest * usual)
+    # The last stretch ends with the file, not with the flow.
+    bad[-1] = False
+    return np.asarray(bad[stretch])
