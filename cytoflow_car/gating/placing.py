@@ -40,6 +40,8 @@ class ControlSummary:
         Its negative peak, for bringing the control to the specimen's own; None where it has none.
     tail
         The highest values, ascending, in data units; enough of them for the quantiles in use.
+    quantiles
+        Evenly spaced quantiles, for drawing.
     """
 
     population: str
@@ -49,6 +51,7 @@ class ControlSummary:
     n_events: int
     negative: NegativePeak | None
     tail: tuple[float, ...]
+    quantiles: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
-from typing import Annotated, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -268,7 +267,7 @@ class Boolean:
         )
 
 
-AnyGateMethod = Annotated[
+AnyGateMethod = (
     Fixed
     | ValleyCut
     | Tail
@@ -279,6 +278,5 @@ AnyGateMethod = Annotated[
     | FixedEllipsoid
     | Singlet
     | Reference
-    | Boolean,
-    "one of the registered methods, told apart by `method`",
-]
+    | Boolean
+)

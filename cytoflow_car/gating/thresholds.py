@@ -331,4 +331,5 @@ def summarise_control(
         int(finite.size),
         find_negative_peak(finite, below),
         tuple(finite[-kept:].tolist()),
+        tuple(np.quantile(finite, np.linspace(0.0, 1.0, 2001)).tolist()) if finite.size else (),
     )

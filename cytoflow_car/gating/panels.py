@@ -1,0 +1,227 @@
+"""What a picture of a gate needs: binned events and the gate's outline, no events."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from cytoflow_car.gating.placing import ControlSummary
+from cytoflow_car.gating.tree import PopulationRule
+from cytoflow_car.model.events import Values
+from cytoflow_car.model.gate import (
+    Dimension,
+    EllipsoidGate,
+    Gate,
+    PolygonGate,
+    QuadrantGate,
+    RectangleGate,
+)
+from cytoflow_car.model.panel import PreparedEvents
+from cytoflow_car.model.population import PopulationTree
+from cytoflow_car.model.scale import Scale
+
+_BINS = 128
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Axis:
+    """One axis of a panel.
+
+    Attributes
+    ----------
+    marker
+        Name in the template.
+    scale
+        How the axis is drawn.
+    low, high
+        Its ends, in scale units.
+    """
+
+    marker: str
+    scale: Scale
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GatePanel:
+    """One gate on its parent's events.
+
+    Attributes
+    ----------
+    title
+        Population names.
+    parent
+        Name of the parent population.
+    axes
+        One axis (histogram) or two (density).
+    counts
+        (n_bins,) or (n_bins, n_bins) events a bin, first axis first.
+    outlines
+        Polylines in scale units, each (n_points, n_axes); for one axis (n, 1) positions of cuts.
+    labels
+        For each population: name and percent of parent.
+    control
+        (n_bins,) curve of the control, scaled to the panel's events; None without one.
+    caption
+        Method and reason of the placement.
+    sure
+        False where the specimen goes to review for this gate.
+    """
+
+    title: str
+    parent: str
+    axes: tuple[Axis, ...]
+    counts: npt.NDArray[np.int64]
+    outlines: tuple[Values, ...]
+    labels: tuple[str, ...]
+    control: Values | None
+    caption: str
+    sure: bool
+
+
+def draw_panels(
+    tree: PopulationTree,
+    prepared: PreparedEvents,
+    rules: tuple[PopulationRule, ...],
+    controls: tuple[ControlSummary, ...],
+    review_below: float,
+) -> tuple[GatePanel, ...]:
+    """Bin the parent's events of every gate that has geometry of one or two dimensions.
+
+    Boolean gates have no geometry and ellipsoids of more than two dimensions no flat picture; both
+    are left out.
+    """
+    panels = []
+    for rule in rules:
+        placement = tree[rule.names[0]].placement
+        if placement is None:
+            continue
+        dimensions = getattr(placement.gate, "dimensions", ())
+        if not 1 <= len(dimensions) <= 2:
+            continue
+        rows = tree.kept_rows(rule.parent)
+        axes, binned = [], []
+        for dimension in dimensions:
+            scaled = dimension.scale.forward(prepared.values(dimension.marker, rows))
+            axis = _axis(dimension, scaled, placement.gate)
+            axes.append(axis)
+            binned.append(_bin(scaled, axis))
+        flat = binned[0] if len(axes) == 1 else binned[0] * _BINS + binned[1]
+        counts = np.bincount(flat, minlength=_BINS ** len(axes)).reshape((_BINS,) * len(axes))
+        parent_count = max(tree[rule.parent].count, 1)
+        panels.append(
+            GatePanel(
+                title=", ".join(rule.names),
+                parent=rule.parent,
+                axes=tuple(axes),
+                counts=counts,
+                outlines=_outlines(placement.gate, axes),
+                labels=tuple(
+                    f"{name} {100 * tree[name].count / parent_count:.3g} %" for name in rule.names
+                ),
+                control=_control_curve(placement.source, controls, axes, rows.size),
+                caption=f"{placement.method}: {placement.reason}",
+                sure=placement.confidence >= review_below,
+            )
+        )
+    return tuple(panels)
+
+
+def _axis(dimension: Dimension, scaled: Values, gate: Gate) -> Axis:
+    finite = scaled[np.isfinite(scaled)]
+    low, high = np.quantile(finite, [0.0005, 0.9995]) if finite.size else (0.0, 1.0)
+    cuts = [
+        value
+        for value in _coordinates(gate, dimension.marker)
+        if np.isfinite(value)
+    ]
+    # A gate that lies beside all events must still be seen; a band of singlets runs far beyond.
+    if cuts and not isinstance(gate, PolygonGate):
+        edges = dimension.scale.forward(np.asarray(cuts))
+        low, high = min(low, edges.min()), max(high, edges.max())
+    margin = 0.04 * (high - low) + 1e-6
+    return Axis(dimension.marker, dimension.scale, float(low - margin), float(high + margin))
+
+
+def _coordinates(gate: Gate, marker: str) -> list[float]:
+    match gate:
+        case RectangleGate():
+            index = [dimension.marker for dimension in gate.dimensions].index(marker)
+            return [gate.lower[index], gate.upper[index]]
+        case QuadrantGate():
+            index = [dimension.marker for dimension in gate.dimensions].index(marker)
+            return [gate.dividers[index]]
+        case _:
+            return []
+
+
+def _bin(scaled: Values, axis: Axis) -> npt.NDArray[np.int64]:
+    position = (scaled - axis.low) / (axis.high - axis.low) * _BINS
+    position = np.nan_to_num(position, nan=0.0)
+    return np.clip(position, 0, _BINS - 1).astype(np.int64)
+
+
+def _outlines(gate: Gate, axes: list[Axis]) -> tuple[Values, ...]:
+    match gate:
+        case RectangleGate() if len(axes) == 1:
+            cuts = [value for value in (gate.lower[0], gate.upper[0]) if np.isfinite(value)]
+            return tuple(axes[0].scale.forward(np.asarray([[cut]])) for cut in cuts)
+        case RectangleGate():
+            (x0, y0), (x1, y1) = (
+                [
+                    axis.scale.forward(np.asarray([value]))[0] if np.isfinite(value) else open_end
+                    for axis, value, open_end in zip(
+                        axes, bounds, [getattr(axis, end) for axis in axes], strict=True
+                    )
+                ]
+                for bounds, end in ((gate.lower, "low"), (gate.upper, "high"))
+            )
+            return (np.asarray([[x0, y0], [x1, y0], [x1, y1], [x0, y1], [x0, y0]]),)
+        case QuadrantGate():
+            x, y = (
+                axis.scale.forward(np.asarray([value]))[0]
+                for axis, value in zip(axes, gate.dividers, strict=True)
+            )
+            return (
+                np.asarray([[x, axes[1].low], [x, axes[1].high]]),
+                np.asarray([[axes[0].low, y], [axes[0].high, y]]),
+            )
+        case PolygonGate():
+            corners = np.asarray([*gate.vertices, gate.vertices[0]])
+            return (_on_scales(corners, axes),)
+        case EllipsoidGate():
+            center = _on_scales(np.asarray([gate.center]), axes)[0]
+            half_axes = _on_scales(np.asarray(gate.axis_ends), axes) - center
+            angle = np.linspace(0.0, 2.0 * np.pi, 73)
+            circle = np.column_stack([np.cos(angle), np.sin(angle)])
+            return (center + circle @ half_axes,)
+        case _:
+            return ()
+
+
+def _on_scales(points: Values, axes: list[Axis]) -> Values:
+    return np.column_stack(
+        [axis.scale.forward(points[:, index]) for index, axis in enumerate(axes)]
+    )
+
+
+def _control_curve(
+    source: str,
+    controls: tuple[ControlSummary, ...],
+    axes: list[Axis],
+    n_events: int,
+) -> Values | None:
+    """Histogram of the control that the gate names as its source, with as many events in all."""
+    used = [
+        control
+        for control in controls
+        if control.sample_id in source.split() and control.marker == axes[0].marker
+    ]
+    if not used or len(axes) != 1:
+        return None
+    scaled = axes[0].scale.forward(np.asarray(used[0].quantiles))
+    counts = np.bincount(_bin(scaled, axes[0]), minlength=_BINS).astype(np.float64)
+    return counts * (n_events / counts.sum())

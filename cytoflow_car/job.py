@@ -1,0 +1,166 @@
+"""What one specimen's analysis is given, and what it gives back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from cytoflow_car.gating.panels import GatePanel
+from cytoflow_car.gating.placing import ControlSummary
+from cytoflow_car.gating.tree import Override
+from cytoflow_car.measure.context import TubeFacts
+from cytoflow_car.model.events import Spillover
+from cytoflow_car.model.gate import Placement
+from cytoflow_car.model.measurement import Measurement
+from cytoflow_car.model.scale import Scale
+from cytoflow_car.qc.acquisition import Check
+from cytoflow_car.template import Template
+
+SpilloverChoice = Literal["file", "applied", "none"] | Spillover
+
+
+@dataclass(frozen=True, slots=True)
+class FcsSource:
+    """A data set of a file, by place and content.
+
+    Attributes
+    ----------
+    path
+        Absolute.
+    dataset
+        From 1; None for the file's main one.
+    sha256
+        Of the whole file.
+    """
+
+    path: Path
+    dataset: int | None
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class SampleJob:
+    """Everything that decides the result of one specimen under one template.
+
+    Attributes
+    ----------
+    sample_id
+        Name used in every table and message instead of the path.
+    sources
+        The file, then those appended to it (same tube): their events are gated together.
+    template
+        Resolved.
+    spillover
+        ``"file"``, ``"applied"`` (values are compensated already), ``"none"``, or a matrix.
+    tube
+        Facts from the sheet.
+    car_target, car_reagent
+        Override the template's; empty for the template's own.
+    controls
+        Summaries of this specimen's controls.
+    overrides
+        Gates that a reviewer moved.
+    control_kind, control_markers
+        Set where the file itself is a control to be summarised: its kind, and the markers that it
+        is a control for (None for all).
+    seed
+        For methods that draw at random.
+    draw
+        Whether panels for the pictures are made.
+    """
+
+    sample_id: str
+    sources: tuple[FcsSource, ...]
+    template: Template
+    spillover: SpilloverChoice = "file"
+    tube: TubeFacts = TubeFacts()
+    car_target: str = ""
+    car_reagent: str = ""
+    controls: tuple[ControlSummary, ...] = ()
+    overrides: tuple[Override, ...] = ()
+    control_kind: str = ""
+    control_markers: frozenset[str] | None = None
+    seed: int = 0
+    draw: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class GatedPopulation:
+    """One population of one specimen without its events.
+
+    Attributes
+    ----------
+    path
+        Names from the root down, joined by ``/``.
+    count, count_before_qc
+        Events without and with those that quality control marked.
+    parent_count
+        Events of the parent; None for the root.
+    """
+
+    name: str
+    path: str
+    count: int
+    count_before_qc: int
+    parent_count: int | None
+    placement: Placement | None
+    flags: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SampleResult:
+    """What came of one `SampleJob`; small, without events.
+
+    Attributes
+    ----------
+    measurements, populations, checks, panels
+        In the template's order.
+    scales
+        By marker, with every parameter settled.
+    instrument
+        Model and hashed serial number from the file.
+    spillover_source
+        Where the matrix came from.
+    repairs
+        What the reader repaired or doubts.
+    control_summaries
+        Where the file is a control.
+    review
+        Reasons for a person to look at the gates; empty where none.
+    """
+
+    sample_id: str
+    template: str
+    measurements: tuple[Measurement, ...]
+    populations: tuple[GatedPopulation, ...]
+    checks: tuple[Check, ...]
+    scales: Mapping[str, Scale]
+    panels: tuple[GatePanel, ...] = ()
+    instrument: str = ""
+    spillover_source: str = ""
+    repairs: tuple[str, ...] = ()
+    control_summaries: tuple[ControlSummary, ...] = ()
+    review: tuple[str, ...] = field(default=())
+
+
+@dataclass(frozen=True, slots=True)
+class SampleFailure:
+    """A specimen that has no result, and why.
+
+    Attributes
+    ----------
+    code
+        Stable name of the kind of error; ``bug`` where it was not a known one.
+    message
+        For the person who can act.
+    crash_file
+        Name of the file with the traceback, for a bug.
+    """
+
+    sample_id: str
+    template: str
+    code: str
+    message: str
+    crash_file: str = ""

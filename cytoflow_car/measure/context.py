@@ -1,0 +1,114 @@
+"""What a measurement is taken from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from cytoflow_car.errors import MeasurementError
+from cytoflow_car.measure.detection import DetectionRule
+from cytoflow_car.model.gate import Background
+from cytoflow_car.model.measurement import Measurement, Status
+from cytoflow_car.model.panel import PreparedEvents
+from cytoflow_car.model.population import Population, PopulationTree
+
+
+@dataclass(frozen=True, slots=True)
+class TubeFacts:
+    """What the sample sheet says of a tube beside its events.
+
+    Attributes
+    ----------
+    wbc_10e9_per_l, alc_10e9_per_l
+        White cells and lymphocytes of the blood count, 10⁹ a litre.
+    beads_per_tube
+        Counting beads that were added.
+    volume_ul
+        Specimen that was stained, in µL.
+    dilution
+        Factor by which the specimen was diluted before.
+    """
+
+    wbc_10e9_per_l: float | None = None
+    alc_10e9_per_l: float | None = None
+    beads_per_tube: float | None = None
+    volume_ul: float | None = None
+    dilution: float = 1.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MeasureContext:
+    """One gated specimen and what its measurements need.
+
+    Attributes
+    ----------
+    tree, prepared
+        The populations and their events.
+    tube
+        Facts from the sheet.
+    detection
+        The template's detection table, by assay.
+    confidence
+        Of every interval.
+    """
+
+    tree: PopulationTree
+    prepared: PreparedEvents
+    tube: TubeFacts
+    detection: Mapping[str, DetectionRule] = field(default_factory=dict)
+    confidence: float = 0.95
+
+    def not_gated(self, *names: str) -> tuple[str, ...]:
+        """Return the flags of those populations that could not be gated for want of a marker."""
+        return tuple(
+            flag
+            for name in names
+            for flag in self.tree[name].flags
+            if flag.startswith(("MARKER_MISSING", "NOT_GATED"))
+        )
+
+    def count_within(self, population: str, denominator: str) -> tuple[int, int]:
+        """Return both counts, having made sure that the denominator holds the population.
+
+        Raises
+        ------
+        MeasurementError
+            Some events of the population lie outside the denominator.
+        """
+        inside, whole = self.tree[population], self.tree[denominator]
+        # A population always lies within those above it; others are compared event by event.
+        above = {item.name for item in self.tree.ancestors(population)}
+        if denominator not in above:
+            in_whole = np.zeros(len(self.prepared), dtype=bool)
+            in_whole[whole.rows] = True
+            outside = int(np.count_nonzero(~in_whole[inside.rows]))
+            if outside:
+                raise MeasurementError(
+                    f"{outside} of {inside.rows.size} events of {population!r} lie outside "
+                    f"{denominator!r}",
+                    expected="a denominator that holds the population",
+                    advice="Make the denominator an ancestor, or an 'or' that includes it",
+                )
+        return inside.count, whole.count
+
+    def background(self, population: Population) -> tuple[Background | None, int]:
+        """Return the control's count in a population's gate, and the events of the gate's parent."""
+        placement = population.placement
+        parent = self.tree[population.parent] if population.parent is not None else population
+        return (placement.background if placement is not None else None), parent.count
+
+
+def without_value(
+    name: str,
+    population: str,
+    denominator: str,
+    unit: str,
+    status: Status,
+    flags: tuple[str, ...],
+) -> Measurement:
+    """Return a measurement that could not be taken."""
+    return Measurement(
+        name, population, denominator, None, unit, status, flags=tuple(dict.fromkeys(flags))
+    )

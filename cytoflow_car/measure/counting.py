@@ -1,0 +1,297 @@
+"""Measures that count events: percent of a denominator, count, cells per microlitre."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from cytoflow_car.measure.context import MeasureContext, without_value
+from cytoflow_car.measure.detection import DetectionRule, judge
+from cytoflow_car.measure.intervals import (
+    clopper_pearson,
+    difference_of_shares,
+    ratio_of_counts,
+)
+from cytoflow_car.measure.reporting import report_value
+from cytoflow_car.model.measurement import Interval, Measurement, Status
+
+#: Statuses whose value would mislead, so that none is given; the counts stay.
+_NO_VALUE = (Status.INSUFFICIENT, Status.EMPTY_PARENT)
+
+
+@dataclass(frozen=True, slots=True)
+class Percent:
+    """Share of a denominator, in percent, with its exact interval.
+
+    Attributes
+    ----------
+    name
+        ``<what>_percent_of_<denominator>``.
+    population, denominator
+        Names in the gate tree; the denominator must hold the population.
+    assay
+        Row of the detection table.
+    """
+
+    measure: Literal["percent"]
+    name: str
+    population: str
+    denominator: str
+    assay: str
+
+    @property
+    def populations(self) -> tuple[str, ...]:
+        """Populations that the measurement needs."""
+        return (self.population, self.denominator)
+
+    def take(self, context: MeasureContext) -> Measurement:
+        """Measure one specimen."""
+        missing = context.not_gated(self.population, self.denominator)
+        if missing:
+            return without_value(
+                self.name, self.population, self.denominator, "%", Status.NOT_DONE, missing
+            )
+        rule = context.detection[self.assay]
+        n_events, n_denominator = context.count_within(self.population, self.denominator)
+        population, whole = context.tree[self.population], context.tree[self.denominator]
+        background, n_parent = context.background(population)
+        verdict = judge(
+            n_events, n_denominator, rule, context.tree, n_parent=n_parent, background=background
+        )
+        measurement = Measurement(
+            name=self.name,
+            population=self.population,
+            denominator=self.denominator,
+            value=None,
+            unit="%",
+            status=verdict.status,
+            n_events=n_events,
+            n_denominator=n_denominator,
+            flags=tuple(dict.fromkeys((*population.flags, *verdict.flags))),
+            threshold_source=population.placement.source if population.placement else "",
+        )
+        if verdict.status in _NO_VALUE:
+            return replace(
+                measurement,
+                value_reported=report_value(
+                    None, verdict.status, interval=None, lod=None, loq=None
+                ),
+            )
+        share = clopper_pearson(n_events, n_denominator, context.confidence)
+        interval = _times(share, 100.0)
+        value = 100.0 * n_events / n_denominator
+        lod, loq = (
+            100.0 * events / n_denominator for events in (rule.lod_events, rule.loq_events)
+        )
+        measurement = replace(
+            measurement,
+            value=value,
+            value_before_qc=(
+                100.0 * population.count_unmasked / whole.count_unmasked
+                if whole.count_unmasked
+                else None
+            ),
+            interval=interval,
+            lod=lod,
+            loq=loq,
+            value_reported=report_value(
+                value, verdict.status, interval=interval, lod=lod, loq=loq
+            ),
+        )
+        if background is None or n_parent == 0:
+            return measurement
+        # The control's rate is of the gate's parent; here it is of this denominator.
+        weight = n_parent / n_denominator
+        rate = background.n_events / background.n_parent
+        rate_interval = clopper_pearson(
+            background.n_events, background.n_parent, context.confidence
+        )
+        net = difference_of_shares(
+            n_events / n_denominator, share, rate * weight, _times(rate_interval, weight)
+        )
+        return replace(
+            measurement,
+            background=100.0 * rate * weight,
+            value_net=value - 100.0 * rate * weight,
+            net_interval=_times(net, 100.0),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """Number of events of a population.
+
+    Attributes
+    ----------
+    assay
+        Row of the detection table.
+    """
+
+    measure: Literal["count"]
+    name: str
+    population: str
+    assay: str
+
+    @property
+    def populations(self) -> tuple[str, ...]:
+        """Populations that the measurement needs."""
+        return (self.population,)
+
+    def take(self, context: MeasureContext) -> Measurement:
+        """Measure one specimen."""
+        missing = context.not_gated(self.population)
+        if missing:
+            return without_value(
+                self.name, self.population, "", "count", Status.NOT_DONE, missing
+            )
+        rule = context.detection[self.assay]
+        population = context.tree[self.population]
+        background, n_parent = context.background(population)
+        # A count needs no denominator; a rule's fewest events guard shares only.
+        verdict = judge(
+            population.count,
+            max(n_parent, 1),
+            replace(rule, least_events={}),
+            context.tree,
+            n_parent=n_parent,
+            background=background,
+        )
+        return Measurement(
+            name=self.name,
+            population=self.population,
+            denominator="",
+            value=float(population.count),
+            unit="count",
+            status=verdict.status,
+            value_before_qc=float(population.count_unmasked),
+            value_reported=f"{population.count}",
+            n_events=population.count,
+            lod=float(rule.lod_events),
+            loq=float(rule.loq_events),
+            flags=tuple(dict.fromkeys((*population.flags, *verdict.flags))),
+            threshold_source=population.placement.source if population.placement else "",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Concentration:
+    """Cells per microlitre: by counting beads in the tube, else by the blood count.
+
+    Attributes
+    ----------
+    beads
+        Population of singlet beads.
+    wbc_population, alc_population
+        What the blood count's white cells and lymphocytes are in the gate tree.
+    least_beads
+        With fewer the result is flagged ``FEW_BEADS``.
+    pipetting_cv
+        Coefficient of variation of pipetted volumes; widens the interval.
+    """
+
+    measure: Literal["concentration"]
+    name: str
+    population: str
+    assay: str
+    beads: str | None = None
+    wbc_population: str | None = None
+    alc_population: str | None = None
+    least_beads: int = 1000
+    pipetting_cv: float = 0.05
+
+    @property
+    def populations(self) -> tuple[str, ...]:
+        """Populations that the measurement needs."""
+        named = (self.population, self.beads, self.wbc_population, self.alc_population)
+        return tuple(name for name in named if name is not None)
+
+    def take(self, context: MeasureContext) -> Measurement:
+        """Measure one specimen."""
+        missing = context.not_gated(self.population)
+        basis = None if missing else self._basis(context)
+        if basis is None:
+            flags = missing or ("NO_COUNT_BASIS",)
+            return without_value(
+                self.name, self.population, "", "cells/uL", Status.NOT_DONE, flags
+            )
+        denominator, per_event_of_denominator, platform = basis
+        population, whole = context.tree[self.population], context.tree[denominator]
+        rule = context.detection[self.assay]
+        background, n_parent = context.background(population)
+        verdict = judge(
+            population.count,
+            whole.count,
+            self._rule_for_concentration(rule),
+            context.tree,
+            n_parent=n_parent,
+            background=background,
+        )
+        flags = [*population.flags, *verdict.flags]
+        if platform == "single" and whole.count < self.least_beads:
+            flags.append("FEW_BEADS")
+        measurement = Measurement(
+            name=self.name,
+            population=self.population,
+            denominator=denominator,
+            value=None,
+            unit="cells/uL",
+            status=verdict.status,
+            n_events=population.count,
+            n_denominator=whole.count,
+            flags=tuple(dict.fromkeys(flags)),
+            platform=platform,
+            threshold_source=population.placement.source if population.placement else "",
+        )
+        if verdict.status in _NO_VALUE:
+            return replace(
+                measurement,
+                value_reported=report_value(
+                    None, verdict.status, interval=None, lod=None, loq=None
+                ),
+            )
+        per_event = per_event_of_denominator / whole.count
+        value = population.count * per_event
+        counted = ratio_of_counts(population.count, whole.count, context.confidence)
+        interval = self._widen(value, _times(counted, per_event_of_denominator))
+        lod, loq = rule.lod_events * per_event, rule.loq_events * per_event
+        return replace(
+            measurement,
+            value=value,
+            value_before_qc=(
+                population.count_unmasked / whole.count_unmasked * per_event_of_denominator
+            ),
+            interval=interval,
+            lod=lod,
+            loq=loq,
+            value_reported=report_value(
+                value, verdict.status, interval=interval, lod=lod, loq=loq
+            ),
+        )
+
+    def _basis(self, context: MeasureContext) -> tuple[str, float, str] | None:
+        """Return the population that is counted against, its cells per µL, and the platform."""
+        tube = context.tube
+        if self.beads and tube.beads_per_tube and tube.volume_ul:
+            return self.beads, tube.beads_per_tube / tube.volume_ul * tube.dilution, "single"
+        if self.wbc_population and tube.wbc_10e9_per_l is not None:
+            return self.wbc_population, 1000.0 * tube.wbc_10e9_per_l, "dual"
+        if self.alc_population and tube.alc_10e9_per_l is not None:
+            return self.alc_population, 1000.0 * tube.alc_10e9_per_l, "dual"
+        return None
+
+    def _rule_for_concentration(self, rule: DetectionRule) -> DetectionRule:
+        # Limits that are shares of cells do not apply where the denominator is beads.
+        return replace(rule, least_events={}, negative_lod_percent=None, blank_percent=0.0)
+
+    def _widen(self, value: float, interval: Interval) -> Interval:
+        if value <= 0 or interval.low <= 0:
+            return interval
+        pipetting = 1.96 * self.pipetting_cv
+        down = math.hypot(math.log(value / interval.low), pipetting)
+        up = math.hypot(math.log(interval.high / value), pipetting)
+        return Interval(value * math.exp(-down), value * math.exp(up))
+
+
+def _times(interval: Interval, factor: float) -> Interval:
+    return Interval(interval.low * factor, interval.high * factor)

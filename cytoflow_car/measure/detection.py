@@ -1,0 +1,119 @@
+"""From a count to a status: what may be claimed of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from cytoflow_car.measure.intervals import exceeds_control, exceeds_expected
+from cytoflow_car.model.gate import Background
+from cytoflow_car.model.measurement import Status
+from cytoflow_car.model.population import PopulationTree
+
+
+@dataclass(frozen=True, slots=True)
+class DetectionRule:
+    """One row of a template's detection table.
+
+    Attributes
+    ----------
+    assay
+        Name by which measurements refer to it.
+    lod_events, loq_events
+        Fewest events that are detected, and that are quantified.
+    least_events
+        Fewest events of a population (by name) without which no share is given.
+    negative_lod_percent
+        A negative needs a limit of detection at least as low; None where any will do.
+    alpha
+        Level of the one-sided tests against background.
+    background_factor
+        A control's rate is multiplied by this before the test, since it varies between runs.
+    blank_percent
+        Share of the denominator that blanks reach (limit of blank); 0 where none was measured.
+    needs_control
+        Without a control that confirms, nothing is called quantified.
+    confirming_controls
+        Kinds of control that confirm.
+    interfering
+        Population name to the percent of its events that end up in the measured gate.
+    """
+
+    assay: str
+    lod_events: int
+    loq_events: int
+    least_events: Mapping[str, int] = field(default_factory=dict)
+    negative_lod_percent: float | None = None
+    alpha: float = 0.01
+    background_factor: float = 2.0
+    blank_percent: float = 0.0
+    needs_control: bool = False
+    confirming_controls: tuple[str, ...] = ("pre_infusion", "untransduced")
+    interfering: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """A status and the flags that explain it."""
+
+    status: Status
+    flags: tuple[str, ...] = ()
+
+
+def judge(
+    n_events: int,
+    n_denominator: int,
+    rule: DetectionRule,
+    tree: PopulationTree,
+    *,
+    n_parent: int,
+    background: Background | None,
+) -> Judgement:
+    """Say what a count of events supports.
+
+    Parameters
+    ----------
+    n_events, n_denominator
+        The measured count and its denominator, without events that quality control marked.
+    rule
+        The assay's limits.
+    tree
+        For the fewest events of other populations, and those that interfere.
+    n_parent
+        Events of the gate's own parent, which the control's rate refers to.
+    background
+        What the control has in the gate; None without one.
+    """
+    if n_denominator == 0:
+        return Judgement(Status.EMPTY_PARENT)
+    few = [name for name, least in rule.least_events.items() if tree[name].count < least]
+    if few:
+        return Judgement(Status.INSUFFICIENT, tuple(f"FEW_{name}" for name in few))
+    seen = n_events > 0
+    if rule.blank_percent:
+        expected = rule.blank_percent / 100.0 * n_denominator
+        seen = seen and exceeds_expected(n_events, expected) < rule.alpha
+    if seen and background is not None:
+        chance = exceeds_control(
+            n_events, n_parent, background.n_events, background.n_parent, rule.background_factor
+        )
+        seen = chance < rule.alpha
+    if seen and rule.interfering:
+        expected = sum(
+            percent / 100.0 * tree[name].count for name, percent in rule.interfering.items()
+        )
+        if exceeds_expected(n_events, expected) >= rule.alpha:
+            return Judgement(Status.INDETERMINATE, ("INTERFERENCE",))
+    if not seen:
+        lod_percent = 100.0 * rule.lod_events / n_denominator
+        if rule.negative_lod_percent is not None and lod_percent > rule.negative_lod_percent:
+            return Judgement(Status.INDETERMINATE, ("LOD_TOO_HIGH",))
+        return Judgement(Status.NOT_DETECTED)
+    if n_events < rule.lod_events:
+        return Judgement(Status.DETECTED_BELOW_LOD)
+    confirmed = background is not None and background.kind in rule.confirming_controls
+    if rule.needs_control and not confirmed:
+        return Judgement(Status.DETECTED_UNCONFIRMED)
+    if n_events < rule.loq_events:
+        return Judgement(Status.DETECTED_BELOW_LOQ)
+    return Judgement(Status.QUANTIFIED)

@@ -1,0 +1,216 @@
+"""The whole way of one specimen, from file to measurements; the package's table of contents."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from cytoflow_car.errors import CytoflowCarError, FcsDataError, SpilloverError
+from cytoflow_car.fcs import read_fcs
+from cytoflow_car.gating.panels import draw_panels
+from cytoflow_car.gating.tree import gate_events, summarise_controls
+from cytoflow_car.job import FcsSource, GatedPopulation, SampleJob, SampleResult
+from cytoflow_car.measure.context import MeasureContext
+from cytoflow_car.model.events import CompensatedEvents, Events, Sample, Spillover
+from cytoflow_car.model.measurement import Measurement
+from cytoflow_car.model.panel import PreparedEvents
+from cytoflow_car.model.population import PopulationTree
+from cytoflow_car.preprocess.compensation import compensate, fluorescence_channels
+from cytoflow_car.preprocess.panel import assign_markers
+from cytoflow_car.preprocess.scales import needs_values, resolve_scale
+from cytoflow_car.qc.acquisition import check_acquisition
+from cytoflow_car.template import Template
+
+#: The width of a logicle is estimated from no more events than this, evenly spaced.
+_SCALE_EVENTS = 20_000
+
+
+def analyse_sample(job: SampleJob) -> SampleResult:
+    """Analyse one specimen under one template.
+
+    Pure but for reading the job's files: the same job gives the same result, in any process.
+
+    Raises
+    ------
+    CytoflowCarError
+        Of the kind that fits, with the sample and the file in its place.
+    """
+    try:
+        sample = read_sources(job.sources)
+        columns = assign_markers(sample.events.channels, job.template.markers)
+        spillover = choose_spillover(job, sample)
+        prepared = prepare(compensate(sample.events, spillover), columns, job.template)
+        quality = check_acquisition(
+            sample.events,
+            time_channel=sample.time_channel,
+            columns=tuple(columns.values()),
+            scatter=tuple(columns[name] for name in job.template.scatter if name in columns),
+            setting=job.template.acquisition,
+        )
+        tree = gate_events(
+            prepared,
+            job.template.populations,
+            quality.kept,
+            controls=job.controls,
+            overrides=job.overrides,
+        )
+        measurements = () if job.control_kind else measure(job, tree, prepared)
+    except CytoflowCarError as error:
+        raise error.at(f"{job.sample_id} ({job.sources[0].path.name})") from error
+    rules = job.template.populations
+    return SampleResult(
+        sample_id=job.sample_id,
+        template=job.template.name,
+        measurements=measurements,
+        populations=tuple(_without_events(tree)),
+        checks=quality.checks,
+        scales=prepared.scales,
+        panels=draw_panels(tree, prepared, rules, job.controls, job.template.review_below)
+        if job.draw
+        else (),
+        instrument=sample.instrument,
+        spillover_source=spillover.source if spillover is not None else str(job.spillover),
+        repairs=sample.flags,
+        control_summaries=summarise_controls(
+            tree,
+            prepared,
+            rules,
+            kind=job.control_kind,
+            sample_id=job.sample_id,
+            markers=job.control_markers,
+        )
+        if job.control_kind
+        else (),
+        review=_reasons_for_review(tree, job.template.review_below),
+    )
+
+
+def read_sources(sources: tuple[FcsSource, ...]) -> Sample:
+    """Read a tube's file, and those appended to it as if they had been acquired in one go.
+
+    Raises
+    ------
+    FcsDataError
+        An appended file has other channels.
+    """
+    samples = [read_fcs(source.path, source.dataset) for source in sources]
+    first = samples[0]
+    if len(samples) == 1:
+        return first
+    for source, sample in zip(sources[1:], samples[1:], strict=True):
+        if sample.events.detectors != first.events.detectors:
+            raise FcsDataError(
+                f"channels {', '.join(sample.events.detectors)}",
+                where=source.path.name,
+                expected=f"those of {sources[0].path.name}: {', '.join(first.events.detectors)}",
+                advice="Only acquisitions of one tube with one panel can be appended",
+            )
+    values = np.concatenate([sample.events.values for sample in samples])
+    if first.time_channel is not None:
+        _chain_time(values[:, first.time_channel], [len(sample.events) for sample in samples])
+    values.setflags(write=False)
+    flags = tuple(flag for sample in samples for flag in sample.flags)
+    return replace(first, events=Events(values, first.events.channels), flags=flags)
+
+
+def choose_spillover(job: SampleJob, sample: Sample) -> Spillover | None:
+    """Return the spillover that the sheet asks for; None where values stay as they are.
+
+    Raises
+    ------
+    SpilloverError
+        The file states none, measures several colours, and the sheet does not say why.
+    """
+    if isinstance(job.spillover, Spillover):
+        return job.spillover
+    if job.spillover != "file":
+        return None
+    if sample.spillover is None and len(fluorescence_channels(sample.events.channels)) > 1:
+        raise SpilloverError(
+            "no $SPILLOVER, $SPILL or SPILL in a file of several colours",
+            advice="Give a matrix (CSV) in the column spillover of samples.csv, or 'applied' where "
+            "the values are compensated already, or 'none'",
+        )
+    return sample.spillover
+
+
+def prepare(
+    events: CompensatedEvents, columns: dict[str, int], template: Template
+) -> PreparedEvents:
+    """Resolve the scale of every marker once."""
+    step = max(1, len(events) // _SCALE_EVENTS)
+    rows = np.arange(0, len(events), step, dtype=np.intp)
+    scales = {}
+    for marker, column in columns.items():
+        setting = template.scale_of(marker)
+        values = events.column(column, rows) if needs_values(setting) else None
+        scales[marker] = resolve_scale(setting, events.channels[column], values)
+    return PreparedEvents(events, columns, scales)
+
+
+def measure(
+    job: SampleJob, tree: PopulationTree, prepared: PreparedEvents
+) -> tuple[Measurement, ...]:
+    """Take every measurement of the template."""
+    template = job.template
+    context = MeasureContext(
+        tree,
+        prepared,
+        job.tube,
+        {rule.assay: rule for rule in template.detection},
+        template.confidence,
+    )
+    car = template.car
+    return tuple(
+        replace(
+            taken,
+            car_target=job.car_target or car.target,
+            car_reagent=job.car_reagent or car.reagent,
+        )
+        if car is not None and _looks_at(tree, taken.population, car.marker)
+        else taken
+        for taken in (item.take(context) for item in template.measurements)
+    )
+
+
+def _looks_at(tree: PopulationTree, population: str, marker: str) -> bool:
+    """Tell whether a gate on the way to a population looks at a marker."""
+    for item in tree.ancestors(population):
+        gate = item.placement.gate if item.placement is not None else None
+        if any(dimension.marker == marker for dimension in getattr(gate, "dimensions", ())):
+            return True
+    return False
+
+
+def _without_events(tree: PopulationTree) -> list[GatedPopulation]:
+    return [
+        GatedPopulation(
+            name=item.name,
+            path=item.path,
+            count=item.count,
+            count_before_qc=item.count_unmasked,
+            parent_count=None if item.parent is None else tree[item.parent].count,
+            placement=item.placement,
+            flags=item.flags,
+        )
+        for item in tree
+    ]
+
+
+def _reasons_for_review(tree: PopulationTree, below: float) -> tuple[str, ...]:
+    reasons = (
+        f"{item.name}: {item.placement.reason}"
+        for item in tree
+        if item.placement is not None and item.placement.confidence < below
+    )
+    return tuple(dict.fromkeys(reasons))
+
+
+def _chain_time(time: np.ndarray, lengths: list[int]) -> None:
+    """Let each acquisition's clock begin where the one before it ended; in place."""
+    start = lengths[0]
+    for length in lengths[1:]:
+        if start and length:
+            time[start : start + length] += time[start - 1] - time[start]
+        start += length

@@ -1,0 +1,339 @@
+"""Gating templates: TOML in, frozen records out, every fault named with its population and field."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from cytoflow_car.errors import TemplateError
+from cytoflow_car.gating import METHODS
+from cytoflow_car.gating.shapes import Boolean, Quadrant, Reference
+from cytoflow_car.gating.thresholds import ValleyCut
+from cytoflow_car.gating.tree import PopulationRule
+from cytoflow_car.measure import MEASURES, Measure
+from cytoflow_car.measure.detection import DetectionRule
+from cytoflow_car.measure.intensity import Intensity
+from cytoflow_car.model.panel import Marker
+from cytoflow_car.model.population import ROOT
+from cytoflow_car.preprocess.scales import ScaleSetting
+from cytoflow_car.qc.acquisition import AcquisitionSetting
+from cytoflow_car.resources import resource_folder
+
+Specimen = Literal["PB", "CSF", "BM"]
+_NAME = re.compile(r"^[a-z][a-z0-9_]*$")
+
+
+@dataclass(frozen=True, slots=True)
+class CarStain:
+    """What a CAR measurement looks for and with what; the sheet may override both.
+
+    Attributes
+    ----------
+    target
+        Antigen of the CAR (``CD19``, ``CD22``), ``ANY`` or ``unknown``.
+    reagent
+        For example ``CD19-Fc``; results of different reagents are not interchangeable.
+    marker
+        The template's marker that carries the reagent.
+    """
+
+    target: str
+    reagent: str
+    marker: str
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """One assay: panel, scales, quality control, populations, measurements, detection limits.
+
+    Attributes
+    ----------
+    name, version, description
+        Name is also the file's; the version lands on every result.
+    specimens
+        Specimen types that it is meant for.
+    markers
+        Panel.
+    populations
+        Parents before children.
+    measurements
+        What is written to the results.
+    detection
+        Limits by assay.
+    scales
+        By marker; ``default`` for the others.
+    acquisition
+        Limits of quality control.
+    car
+        For templates that look for CAR T cells.
+    scatter
+        Markers whose top of scale is checked for saturated events.
+    review_below
+        A gate with less confidence sends the specimen to review.
+    confidence
+        Of every interval.
+    """
+
+    # Read by pydantic without importing it here; it holds through every nested record.
+    __pydantic_config__: ClassVar[dict[str, Any]] = {
+        "extra": "forbid",
+        "strict": True,
+        "allow_inf_nan": False,
+    }
+
+    name: str
+    version: str
+    description: str
+    specimens: tuple[Specimen, ...]
+    markers: tuple[Marker, ...]
+    populations: tuple[PopulationRule, ...]
+    measurements: tuple[Measure, ...]
+    detection: tuple[DetectionRule, ...]
+    scales: Mapping[str, ScaleSetting] = field(default_factory=dict)
+    acquisition: AcquisitionSetting = AcquisitionSetting()
+    car: CarStain | None = None
+    scatter: tuple[str, ...] = ()
+    review_below: float = 0.5
+    confidence: float = 0.95
+
+    def scale_of(self, marker: str) -> ScaleSetting:
+        """Return the scale setting of a marker."""
+        return self.scales.get(marker, self.scales.get("default", ScaleSetting()))
+
+    @property
+    def population_names(self) -> tuple[str, ...]:
+        """Every population, parents first."""
+        return tuple(name for rule in self.populations for name in rule.names)
+
+
+def list_templates(folder: Path | None = None) -> dict[str, Path]:
+    """Return every template by name: the laboratory's own folder before the built-in one."""
+    folders = [resource_folder("gating_templates"), *([folder] if folder else [])]
+    return {path.stem: path for place in folders for path in sorted(place.glob("*.toml"))}
+
+
+def load_template(name: str | Path, folder: Path | None = None) -> Template:
+    """Load a template by name (from `folder`, then built in) or by path.
+
+    Raises
+    ------
+    TemplateError
+        No such template, or a fault in it.
+    """
+    known = list_templates(folder)
+    path = Path(name) if str(name).endswith(".toml") else known.get(str(name))
+    if path is None or not path.is_file():
+        near = difflib.get_close_matches(str(name), known, n=1)
+        raise TemplateError(
+            f"no template {str(name)!r}",
+            expected=f"one of {', '.join(known)}",
+            advice=f"Did you mean {near[0]}?" if near else "",
+        )
+    try:
+        text = path.read_bytes().decode("utf-8")
+    except UnicodeDecodeError as fault:
+        raise TemplateError(f"not UTF-8 text: {fault}", where=path.name) from fault
+    return parse_template(text, where=path.name)
+
+
+def parse_template(text: str, *, where: str) -> Template:
+    """Read a template from TOML text.
+
+    Parameters
+    ----------
+    where
+        The file's name, for messages.
+
+    Raises
+    ------
+    TemplateError
+        With population and field of the first fault.
+    """
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as fault:
+        raise TemplateError(f"not TOML: {fault}", where=where) from fault
+    template = _validate(table, where)
+    for fault_at, problem, expected in _faults(template):
+        raise TemplateError(problem, where=f"{where}, {fault_at}", expected=expected)
+    return template
+
+
+def template_hash(template: Template) -> str:
+    """Return the sha256 of a template's canonical form; comments and spelling do not change it."""
+    from pydantic import TypeAdapter
+
+    plain = TypeAdapter(Template).dump_python(template, mode="json")
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
+
+
+def template_schema() -> dict[str, Any]:
+    """Return the JSON Schema of templates, for editors."""
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(Template).json_schema()
+
+
+def _validate(table: dict[str, Any], where: str) -> Template:
+    from pydantic import TypeAdapter, ValidationError
+
+    try:
+        return TypeAdapter(Template).validate_json(json.dumps(table, default=str))
+    except ValidationError as fault:
+        raise _readable(fault.errors(), table, where) from None
+
+
+def _readable(faults: list[Any], table: dict[str, Any], where: str) -> TemplateError:
+    """Choose the fault that a person meant to be told, and say it in the template's words."""
+    # A misspelt field also leaves the right one missing; the misspelling says more.
+    faults = sorted(faults, key=lambda fault: fault["type"] != "unexpected_keyword_argument")
+    unions = {cls.__name__: name for name, cls in (*METHODS.items(), *MEASURES.items())}
+    for fault in faults:
+        value: Any = table
+        place: list[str] = []
+        applies = True
+        for step in fault["loc"]:
+            if step in unions:
+                chosen = value.get("method", value.get("measure")) if isinstance(value, dict) else None
+                applies = applies and chosen == unions[step]
+                continue
+            if isinstance(value, dict):
+                value = value.get(step)
+                place.append(str(step))
+            elif isinstance(value, list) and isinstance(step, int) and step < len(value):
+                value = value[step]
+                label = (
+                    value.get("name", value.get("assay")) if isinstance(value, dict) else None
+                )
+                place.append(repr(label) if label else f"number {step + 1}")
+        if applies:
+            return _one_fault(fault, place, where)
+    # No branch of a union was chosen: the method's own name is unknown.
+    for place_of, chosen, known in _unknown_methods(table):
+        near = difflib.get_close_matches(str(chosen), known, n=1)
+        return TemplateError(
+            f"unknown {'measure' if place_of.startswith('measurement') else 'method'} {chosen!r}",
+            where=f"{where}, {place_of}",
+            expected=f"one of {', '.join(known)}",
+            advice=f"Did you mean {near[0]}?" if near else "",
+        )
+    return _one_fault(faults[0], [str(step) for step in faults[0]["loc"]], where)
+
+
+def _one_fault(fault: Any, place: list[str], where: str) -> TemplateError:
+    advice = ""
+    if fault["type"] == "unexpected_keyword_argument":
+        names = {
+            name
+            for cls in (Template, PopulationRule, Marker, DetectionRule, ScaleSetting,
+                        AcquisitionSetting, CarStain, *METHODS.values(), *MEASURES.values())
+            for name in cls.__dataclass_fields__
+        }
+        near = difflib.get_close_matches(place[-1], names, n=1)
+        advice = f"Did you mean {near[0]}?" if near else "Remove it"
+        problem = f"unknown field {place[-1]!r}"
+    else:
+        problem = f"{fault['msg'][:1].lower()}{fault['msg'][1:]}"
+        if not isinstance(fault["input"], dict | list):
+            problem += f", found {fault['input']!r}"
+    return TemplateError(problem, where=f"{where}, {' '.join(place)}", advice=advice)
+
+
+def _unknown_methods(table: dict[str, Any]) -> Iterator[tuple[str, Any, list[str]]]:
+    for rule in table.get("populations", []):
+        gate = rule.get("gate", {}) if isinstance(rule, dict) else {}
+        parts = [gate, *gate.get("sides", []), gate.get("x"), gate.get("y")]
+        for part in parts:
+            if isinstance(part, dict) and part.get("method") not in METHODS:
+                yield f"population {rule.get('name')!r}", part.get("method"), list(METHODS)
+    for row in table.get("measurements", []):
+        if isinstance(row, dict) and row.get("measure") not in MEASURES:
+            yield f"measurement {row.get('name')!r}", row.get("measure"), list(MEASURES)
+
+
+def _faults(template: Template) -> Iterator[tuple[str, str, str]]:
+    """Yield (place, problem, expected) of everything that types cannot catch."""
+    if not _NAME.match(template.name):
+        yield "name", f"{template.name!r}", "small letters, digits and _"
+    markers = [marker.name for marker in template.markers]
+    yield from _doubled("markers", markers)
+    for marker in template.markers:
+        if not marker.stains and not marker.detectors:
+            yield f"marker {marker.name}", "no spelling accepted", "stains or detectors"
+    for name in template.scales:
+        if name != "default" and name not in markers:
+            yield "scales", f"no marker {name!r}", ", ".join(markers)
+    for name in template.scatter:
+        if name not in markers:
+            yield "scatter", f"no marker {name!r}", ", ".join(markers)
+    if template.car is not None and template.car.marker not in markers:
+        yield "car", f"no marker {template.car.marker!r}", ", ".join(markers)
+    yield from _population_faults(template, markers)
+    yield from _measurement_faults(template, markers)
+
+
+def _population_faults(template: Template, markers: list[str]) -> Iterator[tuple[str, str, str]]:
+    known = [ROOT]
+    for rule in template.populations:
+        place = f"population {' '.join(rule.names)!r}"
+        if rule.parent not in known:
+            yield place, f"parent {rule.parent!r} is not defined above it", ", ".join(known)
+        for marker in rule.gate.markers:
+            if marker not in markers:
+                yield place, f"no marker {marker!r}", ", ".join(markers)
+        if isinstance(rule.gate, Quadrant) != (rule.quadrants is not None) or bool(rule.name) == bool(
+            rule.quadrants
+        ):
+            yield place, "name and quadrants do not fit the gate", "a name, or quadrants of a quadrant"
+        for pattern in (rule.quadrants or {}).values():
+            if pattern not in ("++", "+-", "-+", "--"):
+                yield place, f"quadrant {pattern!r}", "++, +-, -+ or --"
+        if isinstance(rule.gate, Reference | Boolean):
+            for name in (
+                [rule.gate.population] if isinstance(rule.gate, Reference) else rule.gate.populations
+            ):
+                if name.removeprefix("!") not in known[1:]:
+                    yield place, f"population {name!r} is not defined above it", ", ".join(known[1:])
+        if isinstance(rule.gate, ValleyCut) and not rule.gate.low < rule.gate.prior < rule.gate.high:
+            yield place, "low, prior and high are not in order", "low < prior < high"
+        if any(not name or "/" in name or name.startswith("!") for name in rule.names):
+            yield place, "a name that cannot be used", "no / and no leading !"
+        yield from _doubled(place, [*known, *rule.names])
+        known.extend(rule.names)
+
+
+def _measurement_faults(template: Template, markers: list[str]) -> Iterator[tuple[str, str, str]]:
+    assays = {rule.assay for rule in template.detection}
+    populations = {ROOT, *template.population_names}
+    yield from _doubled("measurements", [measure.name for measure in template.measurements])
+    for measure in template.measurements:
+        place = f"measurement {measure.name!r}"
+        if not _NAME.match(measure.name):
+            yield place, "a name that cannot be a column", "small letters, digits and _"
+        for name in measure.populations:
+            if name not in populations:
+                yield place, f"no population {name!r}", ", ".join(sorted(populations))
+        if isinstance(measure, Intensity):
+            if measure.marker not in markers:
+                yield place, f"no marker {measure.marker!r}", ", ".join(markers)
+        elif measure.assay not in assays:
+            yield place, f"no assay {measure.assay!r} in the detection table", ", ".join(sorted(assays))
+    for rule in template.detection:
+        place = f"detection {rule.assay!r}"
+        for name in (*rule.least_events, *rule.interfering):
+            if name not in populations:
+                yield place, f"no population {name!r}", ", ".join(sorted(populations))
+        if not 0 < rule.lod_events <= rule.loq_events:
+            yield place, "lod_events and loq_events are not in order", "0 < lod <= loq"
+
+
+def _doubled(place: str, names: list[str]) -> Iterator[tuple[str, str, str]]:
+    for name in {name for name in names if names.count(name) > 1}:
+        yield place, f"{name!r} stands twice", "each name once"
