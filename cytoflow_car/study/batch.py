@@ -1,0 +1,343 @@
+"""Run a study: controls first, then every specimen, in processes; then the tables."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from importlib import metadata
+from multiprocessing import get_context
+from pathlib import Path
+
+from cytoflow_car.errors import CytoflowCarError, StudyError
+from cytoflow_car.job import SampleFailure, SampleJob, SampleResult
+from cytoflow_car.pipeline import analyse_sample
+from cytoflow_car.report.pictures import draw_gates
+from cytoflow_car.study.plan import StudyPlan, plan_study, with_controls
+from cytoflow_car.study.results import write_results
+from cytoflow_car.study.sheet import read_study
+from cytoflow_car.template import template_hash
+
+Progress = Callable[[int, int, str], None]
+
+#: Exit codes of a run.
+DONE, SOME_FAILED, NOTHING_TO_DO, BUG = 0, 1, 3, 70
+
+
+@dataclass(frozen=True, slots=True)
+class RunSummary:
+    """What a run came to.
+
+    Attributes
+    ----------
+    n_done
+        Specimens (under a template) with results.
+    failures
+        Those without, and controls that could not be used.
+    review
+        Reasons to look at the gates, by sample_id.
+    out
+        Results folder.
+    exit_code
+        0 all done, 1 some failed, 3 nothing to do, 70 a bug.
+    """
+
+    n_done: int
+    failures: tuple[SampleFailure, ...]
+    review: Mapping[str, tuple[str, ...]]
+    out: Path
+    exit_code: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """One job's end: a result with its picture, or a failure with its traceback."""
+
+    job: SampleJob
+    result: SampleResult | None
+    picture: bytes = b""
+    failure: SampleFailure | None = None
+    crash: str = ""
+
+
+def run_study(
+    folder: str | Path,
+    out: str | Path,
+    *,
+    templates: str | Path | None = None,
+    jobs: int | None = None,
+    seed: int = 0,
+    strict: bool = False,
+    pictures: bool = True,
+    progress: Progress | None = None,
+) -> RunSummary:
+    """Analyse every specimen of a study folder and write the results folder.
+
+    Parameters
+    ----------
+    folder
+        Study folder with ``samples.csv``.
+    out
+        Results folder; replaced as a whole, and only if it is empty or holds earlier results.
+    templates
+        Folder with a laboratory's own templates, which come before those built in.
+    jobs
+        Processes; None for one a core.
+    seed
+        For methods that draw at random; lands in ``run.json``.
+    strict
+        Stop at the first bug instead of writing a crash file and going on.
+    pictures
+        Whether pictures of the gates are drawn.
+    progress
+        Called as ``progress(done, total, sample_id)`` after each file.
+
+    Raises
+    ------
+    StudyError, TemplateError
+        The folder, its sheet or a template is wrong; nothing was written.
+    """
+    began = datetime.now(UTC)
+    out = Path(out)
+    _refuse_foreign_folder(out)
+    plan = plan_study(
+        read_study(Path(folder)),
+        Path(templates) if templates is not None else None,
+        seed=seed,
+        draw=pictures,
+    )
+    n_processes = jobs or os.cpu_count() or 1
+    total = len(plan.control_jobs) + len(plan.samples)
+    done = 0
+
+    def note(outcome: _Outcome) -> _Outcome:
+        nonlocal done
+        done += 1
+        if progress is not None:
+            progress(done, total, outcome.job.sample_id)
+        return outcome
+
+    summaries = {}
+    outcomes: list[_Outcome] = []
+    failed_controls: list[_Outcome] = []
+    with _Workers(n_processes, strict) as workers:
+        for outcome in map(note, workers.run(plan.control_jobs.values())):
+            key = (outcome.job.sample_id, outcome.job.template.name)
+            if outcome.result is not None:
+                summaries[key] = outcome.result.control_summaries
+            else:
+                failed_controls.append(outcome)
+        jobs_with_controls = [with_controls(sample, summaries) for sample in plan.samples]
+        outcomes.extend(map(note, workers.run(jobs_with_controls)))
+    by_key = {(item.job.sample_id, item.job.template.name): item for item in outcomes}
+    ordered = [by_key[sample.job.sample_id, sample.job.template.name] for sample in plan.samples]
+    failures = _all_failures(plan, ordered, failed_controls)
+    _write(plan, ordered, failures, [*ordered, *failed_controls], out, began, seed)
+    return RunSummary(
+        n_done=sum(item.result is not None for item in ordered),
+        failures=failures,
+        review={
+            item.result.sample_id: item.result.review
+            for item in ordered
+            if item.result is not None and item.result.review
+        },
+        out=out,
+        exit_code=_exit_code(plan, failures),
+    )
+
+
+class _Workers:
+    """Maps jobs over processes; one process means this one."""
+
+    def __init__(self, n_processes: int, strict: bool) -> None:
+        self._n_processes = n_processes
+        self._strict = strict
+        self._pool: ProcessPoolExecutor | None = None
+
+    def __enter__(self) -> _Workers:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+
+    def run(self, jobs: Iterable[SampleJob]) -> Iterator[_Outcome]:
+        """Yield outcomes as they come; their order is of no account."""
+        waiting = list(jobs)
+        if self._n_processes == 1 or len(waiting) < 2:
+            for job in waiting:
+                yield _work(job, self._strict)
+            return
+        lost: list[SampleJob] = []
+        if self._pool is None:
+            self._pool = _new_pool(min(self._n_processes, len(waiting)))
+        futures = {self._pool.submit(_work, job, self._strict): job for job in waiting}
+        for future in as_completed(futures):
+            try:
+                yield future.result()
+            except BrokenProcessPool:
+                lost.append(futures[future])
+        if lost:
+            self._pool = None
+        # A process that was killed takes its neighbours' jobs with it: each gets one of its own.
+        for job in lost:
+            yield _work_alone(job, self._strict)
+
+
+def _new_pool(n_processes: int) -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(n_processes, mp_context=get_context("spawn"))
+
+
+def _work_alone(job: SampleJob, strict: bool) -> _Outcome:
+    with _new_pool(1) as pool:
+        try:
+            return pool.submit(_work, job, strict).result()
+        except BrokenProcessPool:
+            message = (
+                f"{job.sample_id}: the process that analysed it was ended from outside, "
+                "most often for want of memory. Run again with fewer --jobs"
+            )
+            failure = SampleFailure(job.sample_id, job.template.name, "process_ended", message)
+            return _Outcome(job, None, failure=failure)
+
+
+def _work(job: SampleJob, strict: bool) -> _Outcome:
+    try:
+        result = analyse_sample(job)
+        picture = b""
+        if job.draw and not job.control_kind:
+            title = f"{job.sample_id} · {job.template.name} {job.template.version}"
+            picture = draw_gates(title, result.panels, notes=result.repairs)
+        return _Outcome(job, replace(result, panels=()), picture)
+    except CytoflowCarError as error:
+        failure = SampleFailure(job.sample_id, job.template.name, error.code, str(error))
+        return _Outcome(job, None, failure=failure)
+    except Exception as bug:
+        if strict:
+            raise
+        crash_file = f"crashes/{job.sample_id}.{job.template.name}.txt"
+        failure = SampleFailure(
+            job.sample_id,
+            job.template.name,
+            "bug",
+            f"{job.sample_id}: {type(bug).__name__} inside cytoflow-car. "
+            f"Please report it with {crash_file}",
+            crash_file,
+        )
+        return _Outcome(job, None, failure=failure, crash="".join(traceback.format_exc()))
+
+
+def _all_failures(
+    plan: StudyPlan, outcomes: list[_Outcome], failed_controls: list[_Outcome]
+) -> tuple[SampleFailure, ...]:
+    found = [
+        *plan.failures,
+        *(item.failure for item in (*failed_controls, *outcomes) if item.failure is not None),
+    ]
+    # A baseline is both a specimen and a control, and fails in both for one reason.
+    unique = {(item.sample_id, item.template, item.code): item for item in found}
+    return tuple(unique.values())
+
+
+def _exit_code(plan: StudyPlan, failures: tuple[SampleFailure, ...]) -> int:
+    if any(failure.code == "bug" for failure in failures):
+        return BUG
+    if failures:
+        return SOME_FAILED
+    return DONE if plan.samples else NOTHING_TO_DO
+
+
+def _refuse_foreign_folder(out: Path) -> None:
+    if out.exists() and (
+        not out.is_dir() or (any(out.iterdir()) and not (out / "run.json").is_file())
+    ):
+        raise StudyError(
+            "the results folder exists and holds something other than results",
+            where=f"--out {out.name}",
+            expected="a new or empty folder, or one with earlier results",
+        )
+
+
+def _write(
+    plan: StudyPlan,
+    outcomes: list[_Outcome],
+    failures: tuple[SampleFailure, ...],
+    with_crashes: list[_Outcome],
+    out: Path,
+    began: datetime,
+    seed: int,
+) -> None:
+    """Write everything beside the results folder, then put it in its place in one step."""
+    partial = out.with_name(f"{out.name}.partial")
+    if partial.exists():
+        shutil.rmtree(partial)
+    partial.mkdir(parents=True)
+    write_results(
+        plan, [item.result for item in outcomes if item.result is not None], failures, partial
+    )
+    # One picture a sample: the templates of a tube below each other would hide what failed.
+    for item in outcomes:
+        if item.picture:
+            first = item.job.template.name == _templates_of(plan, item.job.sample_id)[0]
+            name = item.job.sample_id if first else f"{item.job.sample_id}.{item.job.template.name}"
+            _write_bytes(partial / "pictures" / f"{name}.png", item.picture)
+    for item in with_crashes:
+        if item.crash and item.failure is not None:
+            _write_bytes(partial / item.failure.crash_file, item.crash.encode())
+    (partial / "run.json").write_text(
+        json.dumps(_run_record(plan, outcomes, failures, began, seed), indent=2) + "\n",
+        encoding="utf-8",
+    )
+    if out.exists():
+        old = out.with_name(f"{out.name}.old")
+        if old.exists():
+            shutil.rmtree(old)
+        out.rename(old)
+        partial.rename(out)
+        shutil.rmtree(old)
+    else:
+        partial.rename(out)
+
+
+def _templates_of(plan: StudyPlan, sample_id: str) -> tuple[str, ...]:
+    return next(row.templates for row in plan.study.rows if row.sample_id == sample_id)
+
+
+def _write_bytes(path: Path, content: bytes) -> None:
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(content)
+
+
+def _run_record(
+    plan: StudyPlan,
+    outcomes: list[_Outcome],
+    failures: tuple[SampleFailure, ...],
+    began: datetime,
+    seed: int,
+) -> dict[str, object]:
+    return {
+        "cytoflow_car": metadata.version("cytoflow-car"),
+        "python": platform.python_version(),
+        "libraries": {
+            name: metadata.version(name)
+            for name in ("numpy", "scipy", "pandas", "flowio", "flowutils", "pydantic", "pillow")
+        },
+        "platform": platform.system(),
+        "began": began.isoformat(timespec="seconds"),
+        "ended": datetime.now(UTC).isoformat(timespec="seconds"),
+        "seed": seed,
+        "templates": {
+            template.name: {"version": template.version, "sha256": template_hash(template)}
+            for template in plan.templates.values()
+        },
+        "n_files": len(plan.hashes),
+        "n_results": sum(item.result is not None for item in outcomes),
+        "n_failures": len(failures),
+    }

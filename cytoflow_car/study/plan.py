@@ -1,0 +1,359 @@
+"""From a study folder to jobs: which files under which template, with which controls."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from cytoflow_car.errors import SpilloverError, StudyError
+from cytoflow_car.fcs import hash_file
+from cytoflow_car.gating.placing import ControlSummary
+from cytoflow_car.gating.tree import control_cuts
+from cytoflow_car.job import FcsSource, SampleFailure, SampleJob, SpilloverChoice
+from cytoflow_car.measure.context import TubeFacts
+from cytoflow_car.study.records import SheetRow, Study
+from cytoflow_car.study.spillover import read_spillover
+from cytoflow_car.template import Template, load_template
+
+
+@dataclass(frozen=True, slots=True)
+class ControlUse:
+    """A row of the sheet that serves a specimen as control.
+
+    Attributes
+    ----------
+    row
+        The control.
+    kind
+        ``pre_infusion``, ``untransduced``, ``fmo`` or ``isotype``.
+    markers
+        Markers that it is a control for; None for all.
+    """
+
+    row: SheetRow
+    kind: str
+    markers: frozenset[str] | None
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedSample:
+    """A specimen under one template: its job without the controls, and which controls it wants.
+
+    Attributes
+    ----------
+    row
+        The sheet's row.
+    job
+        Complete but for the controls' summaries.
+    controls
+        In no particular order; the template states its preference.
+    """
+
+    row: SheetRow
+    job: SampleJob
+    controls: tuple[ControlUse, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StudyPlan:
+    """Everything that a run will do.
+
+    Attributes
+    ----------
+    study
+        The folder as read.
+    templates
+        By the name that the sheet uses.
+    samples
+        One a specimen and template.
+    control_jobs
+        By (sample_id of the control, template name).
+    failures
+        Rows that cannot be run, each with the reason.
+    hashes
+        sha256 of every file that is there, by sample_id.
+    """
+
+    study: Study
+    templates: Mapping[str, Template]
+    samples: tuple[PlannedSample, ...]
+    control_jobs: Mapping[tuple[str, str], SampleJob]
+    failures: tuple[SampleFailure, ...]
+    hashes: Mapping[str, str]
+
+
+def plan_study(
+    study: Study, templates_folder: Path | None = None, *, seed: int = 0, draw: bool = True
+) -> StudyPlan:
+    """Plan a run: load templates, hash files, find controls, make jobs.
+
+    Raises
+    ------
+    TemplateError
+        A template that the sheet names is missing or wrong.
+    StudyError
+        Two templates of one row give the same measurement.
+    """
+    templates = {
+        name: load_template(name, templates_folder)
+        for name in dict.fromkeys(name for row in study.rows for name in row.templates)
+    }
+    _refuse_shared_measurements(study, templates)
+    hashes, failures = _hash_files(study)
+    planned: list[PlannedSample] = []
+    for row in study.rows:
+        if not is_analysed(row) or row.use == "append" or row.sample_id not in hashes:
+            continue
+        for name in row.templates:
+            made = _plan_sample(row, templates[name], study, hashes, seed=seed, draw=draw)
+            if isinstance(made, SampleFailure):
+                failures.append(made)
+            else:
+                planned.append(made)
+    control_jobs: dict[tuple[str, str], SampleJob] = {}
+    for sample in planned:
+        for control in sample.controls:
+            key = (control.row.sample_id, sample.job.template.name)
+            if key in control_jobs or control.row.sample_id not in hashes:
+                continue
+            try:
+                control_jobs[key] = _control_job(control, sample.job.template, study, hashes, seed)
+            except SpilloverError as error:
+                failures.append(_failure(control.row, sample.job.template.name, error))
+    return StudyPlan(study, templates, tuple(planned), control_jobs, tuple(failures), hashes)
+
+
+def is_analysed(row: SheetRow) -> bool:
+    """Tell whether a row is a specimen that a run reports."""
+    return row.role == "specimen" and row.use != "exclude" and not row.not_done_reason
+
+
+def find_controls(row: SheetRow, study: Study, template: Template) -> tuple[ControlUse, ...]:
+    """Find the rows that serve a specimen as control for the template's gates.
+
+    The patient's own pre-infusion specimens count where they were stained in the same tube with the
+    same CAR reagent on the same panel version; of the same specimen type if there is one, else of
+    another, since cerebrospinal fluid before infusion holds hardly any T cells. Other controls
+    count where their `control_for` names the specimen, its batch or its patient.
+    """
+    wanted = {cut.marker for rule in template.populations for cut in control_cuts(rule)}
+    if not wanted:
+        return ()
+    own = [
+        other
+        for other in study.rows
+        if other.baseline
+        and is_analysed(other)
+        and other.patient_id == row.patient_id
+        and other.sample_id != row.sample_id
+        and other.use != "append"
+        and other.tube == row.tube
+        and other.panel_version == row.panel_version
+        and other.car_reagent == row.car_reagent
+        and _before_infusion(other)
+    ]
+    same_type = [other for other in own if other.specimen == row.specimen]
+    uses = [ControlUse(other, "pre_infusion", None) for other in same_type or own]
+    for other in study.rows:
+        if other.role not in ("fmo", "isotype", "untransduced") or other.use == "exclude":
+            continue
+        markers = frozenset(other.control_markers)
+        if markers & wanted and _serves(other, row):
+            uses.append(ControlUse(other, other.role, markers))
+    return tuple(uses)
+
+
+def _before_infusion(row: SheetRow) -> bool:
+    return row.day is None or row.day < 0 or (row.day == 0 and row.timing != "post")
+
+
+def _serves(control: SheetRow, row: SheetRow) -> bool:
+    if control.tube and row.tube and control.tube != row.tube:
+        return False
+    if control.car_reagent and row.car_reagent and control.car_reagent != row.car_reagent:
+        return False
+    reach = control.control_for or ("batch",)
+    if "batch" in reach:
+        return bool(control.batch) and control.batch == row.batch
+    if "patient" in reach:
+        return bool(control.patient_id) and control.patient_id == row.patient_id
+    return row.sample_id in reach
+
+
+def with_controls(
+    sample: PlannedSample, summaries: Mapping[tuple[str, str], tuple[ControlSummary, ...]]
+) -> SampleJob:
+    """Return a specimen's job with the summaries of its controls.
+
+    A control serves several specimens in several roles, so its summaries are relabelled here.
+    """
+    found = tuple(
+        replace(summary, kind=control.kind)
+        for control in sample.controls
+        for summary in summaries.get((control.row.sample_id, sample.job.template.name), ())
+        if control.markers is None or summary.marker in control.markers
+    )
+    return replace(sample.job, controls=found)
+
+
+def _plan_sample(
+    row: SheetRow,
+    template: Template,
+    study: Study,
+    hashes: Mapping[str, str],
+    *,
+    seed: int,
+    draw: bool,
+) -> PlannedSample | SampleFailure:
+    appended = [
+        other
+        for other in study.rows
+        if other.use == "append" and is_analysed(other) and _same_tube(other, row)
+    ]
+    missing = [other.sample_id for other in appended if other.sample_id not in hashes]
+    if missing:
+        return SampleFailure(
+            row.sample_id,
+            template.name,
+            "file_missing",
+            f"{row.sample_id}: its appended acquisition {', '.join(missing)} could not be used",
+        )
+    try:
+        spillover = _spillover(row)
+    except SpilloverError as error:
+        return _failure(row, template.name, error)
+    job = SampleJob(
+        sample_id=row.sample_id,
+        sources=tuple(_source(other, hashes) for other in (row, *appended)),
+        template=template,
+        spillover=spillover,
+        tube=_tube_facts(row),
+        car_target=row.car_target,
+        car_reagent=row.car_reagent,
+        overrides=tuple(
+            override
+            for override in study.overrides.get(row.sample_id, ())
+            if override.population in template.population_names
+        ),
+        seed=seed,
+        draw=draw,
+    )
+    return PlannedSample(row, job, find_controls(row, study, template))
+
+
+def _control_job(
+    control: ControlUse, template: Template, study: Study, hashes: Mapping[str, str], seed: int
+) -> SampleJob:
+    row = control.row
+    return SampleJob(
+        sample_id=row.sample_id,
+        sources=(_source(row, hashes),),
+        template=template,
+        spillover=_spillover(row),
+        overrides=tuple(
+            override
+            for override in study.overrides.get(row.sample_id, ())
+            if override.population in template.population_names
+        ),
+        control_kind=control.kind,
+        seed=seed,
+        draw=False,
+    )
+
+
+def _source(row: SheetRow, hashes: Mapping[str, str]) -> FcsSource:
+    assert row.path is not None
+    return FcsSource(row.path, row.dataset, hashes[row.sample_id])
+
+
+def _tube_facts(row: SheetRow) -> TubeFacts:
+    return TubeFacts(
+        wbc_10e9_per_l=row.wbc_10e9_per_l,
+        alc_10e9_per_l=row.alc_10e9_per_l,
+        beads_per_tube=row.beads_per_tube,
+        volume_ul=row.volume_ul,
+        dilution=row.dilution,
+    )
+
+
+def _spillover(row: SheetRow) -> SpilloverChoice:
+    return read_spillover(row.spillover) if isinstance(row.spillover, Path) else row.spillover
+
+
+def _same_tube(one: SheetRow, other: SheetRow) -> bool:
+    def tube(row: SheetRow) -> tuple[object, ...]:
+        return (row.patient_id, row.specimen, row.specimen_id, row.day, row.timing, row.tube)
+
+    return one is not other and tube(one) == tube(other)
+
+
+def _hash_files(study: Study) -> tuple[dict[str, str], list[SampleFailure]]:
+    """Hash every file; a missing one, and content that stands under two rows, are failures."""
+    hashes: dict[str, str] = {}
+    failures: list[SampleFailure] = []
+    for row in study.rows:
+        if row.path is None or row.use == "exclude":
+            continue
+        try:
+            hashes[row.sample_id] = hash_file(row.path)
+        except OSError as fault:
+            for template in row.templates or ("",):
+                failures.append(
+                    SampleFailure(
+                        row.sample_id,
+                        template,
+                        "file_missing",
+                        f"{row.where}, column file: the file cannot be opened "
+                        f"({fault.strerror}). Copy it there or correct the name",
+                    )
+                )
+    for one, other in _same_content(study, hashes):
+        for row, twin in ((one, other), (other, one)):
+            for template in row.templates or ("",):
+                failures.append(
+                    SampleFailure(
+                        row.sample_id,
+                        template,
+                        "duplicate_file",
+                        f"samples.csv rows {one.line} and {other.line} ({one.sample_id}, "
+                        f"{other.sample_id}) have the same content, so one of them is not what "
+                        f"its row says. Export {twin.sample_id} and this file again, or set "
+                        "use to exclude",
+                    )
+                )
+            hashes.pop(row.sample_id, None)
+    return hashes, failures
+
+
+def _same_content(
+    study: Study, hashes: Mapping[str, str]
+) -> Iterator[tuple[SheetRow, SheetRow]]:
+    seen: dict[tuple[str, int | None], SheetRow] = {}
+    for row in study.rows:
+        if row.use != "report" or row.sample_id not in hashes:
+            continue
+        key = (hashes[row.sample_id], row.dataset)
+        if key in seen:
+            yield seen[key], row
+        else:
+            seen[key] = row
+
+
+def _refuse_shared_measurements(study: Study, templates: Mapping[str, Template]) -> None:
+    for row in study.rows:
+        named: dict[str, str] = {}
+        for template in row.templates:
+            for measure in templates[template].measurements:
+                if measure.name in named:
+                    raise StudyError(
+                        f"templates {named[measure.name]} and {template} both measure "
+                        f"{measure.name}",
+                        where=f"{row.where}, column template",
+                        expected="each measurement from one template",
+                    )
+                named[measure.name] = template
+
+
+def _failure(row: SheetRow, template: str, error: SpilloverError) -> SampleFailure:
+    return SampleFailure(row.sample_id, template, error.code, str(error.at(row.sample_id)))

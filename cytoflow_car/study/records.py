@@ -1,0 +1,203 @@
+"""What a study folder says, as frozen records: specimens, infusions, moved gates."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Literal
+
+from cytoflow_car.gating.tree import Override
+
+#: A `datetime.datetime` where the sheet gives a time of day too, else the date alone.
+Moment = date
+
+SPECIMENS = ("PB", "CSF", "BM")
+#: Roles whose events are summarised as the background of a gate.
+CONTROL_ROLES = ("fmo", "isotype", "untransduced")
+ROLES = ("specimen", *CONTROL_ROLES, "single_stain", "compensation_beads", "calibration_beads")
+USES = ("report", "append", "superseded", "exclude")
+TIMINGS = ("pre", "post")
+
+
+@dataclass(frozen=True, slots=True)
+class SheetRow:
+    """One row of ``samples.csv``: a file, or a specimen that was not done.
+
+    A text that the sheet leaves empty is ``""``, any other value None.
+
+    Attributes
+    ----------
+    sample_id
+        Unique, and a safe file name on every system.
+    line
+        Row number as a spreadsheet shows it; the header is row 1.
+    file, path
+        As the sheet gives it, and absolute; None where `not_done_reason` says why there is none.
+        The file need not exist.
+    dataset
+        From 1; None for the file's main one.
+    specimen_id
+        One draw; its tubes share it.
+    day
+        From infusion 1, which is day 0; from the dates where only those are given. None where
+        neither says it.
+    day_origin
+        Number of the infusion that the sheet's own day counts from.
+    collected_on
+        From `day` where only that is given and the date of infusion 1 is known.
+    timing
+        ``pre`` or ``post`` the infusion of that day; empty on other days.
+    templates
+        Names, in the sheet's order.
+    baseline
+        The specimen of its kind that later ones of the patient are compared with.
+    control_markers
+        Markers that a control leaves out or stains.
+    control_for
+        ``("batch",)``, ``("patient",)`` or sample_ids; empty where the sheet does not say.
+    car_target, car_reagent
+        Override the template's.
+    spillover
+        ``"file"``, ``"applied"``, ``"none"``, or the absolute path of a CSV.
+    wbc_10e9_per_l, alc_10e9_per_l
+        White cells and lymphocytes, 10⁹ a litre.
+    volume_ul
+        Specimen that was stained, in µL.
+    dilution
+        Factor by which the specimen was diluted before.
+    cbc_at, collected_at, acquired_at
+        `datetime.datetime`, or a date where the sheet gives no time of day.
+    extra
+        Columns that begin with ``x_``.
+    """
+
+    sample_id: str
+    line: int = 0
+    file: str = ""
+    path: Path | None = None
+    dataset: int | None = None
+    patient_id: str = ""
+    specimen: str = ""
+    specimen_id: str = ""
+    tube: str = ""
+    acquisition: int | None = None
+    collected_on: date | None = None
+    day: float | None = None
+    day_origin: int = 1
+    timing: str = ""
+    visit: str = ""
+    templates: tuple[str, ...] = ()
+    role: str = "specimen"
+    baseline: bool = False
+    control_markers: tuple[str, ...] = ()
+    control_for: tuple[str, ...] = ()
+    batch: str = ""
+    instrument: str = ""
+    panel_version: str = ""
+    prep: str = ""
+    use: str = "report"
+    exclude_reason: str = ""
+    not_done_reason: str = ""
+    car_target: str = ""
+    car_reagent: str = ""
+    spillover: Literal["file", "applied", "none"] | Path = "file"
+    wbc_10e9_per_l: float | None = None
+    alc_10e9_per_l: float | None = None
+    cbc_at: Moment | None = None
+    beads_per_tube: float | None = None
+    bead_lot: str = ""
+    volume_ul: float | None = None
+    dilution: float = 1.0
+    kit: str = ""
+    pull_number: int | None = None
+    collected_at: Moment | None = None
+    acquired_at: Moment | None = None
+    extra: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def where(self) -> str:
+        """The row's place, for messages."""
+        return f"samples.csv row {self.line}"
+
+
+@dataclass(frozen=True, slots=True)
+class Infusion:
+    """One infusion of one patient.
+
+    Attributes
+    ----------
+    number
+        1 for the first.
+    infused_on, day
+        Date, and day from infusion 1; each from the other where the date of infusion 1 is known.
+    dose_per_kg
+        CAR T cells a kilogram of body weight.
+    """
+
+    patient_id: str
+    number: int
+    product: str = ""
+    car_target: str = ""
+    infused_on: date | None = None
+    day: float | None = None
+    dose_per_kg: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """A study folder, read and found consistent.
+
+    Attributes
+    ----------
+    folder
+        Absolute.
+    rows
+        In the sheet's order.
+    infusions
+        By patient and number.
+    overrides
+        Moved gates by sample_id.
+    extra_columns
+        The sheet's own columns, in its order.
+    """
+
+    folder: Path
+    rows: tuple[SheetRow, ...]
+    infusions: tuple[Infusion, ...] = ()
+    overrides: Mapping[str, tuple[Override, ...]] = field(default_factory=dict)
+    extra_columns: tuple[str, ...] = ()
+
+    def day_from_infusion(self, row: SheetRow, number: int) -> float | None:
+        """Return a specimen's day counted from an infusion of its patient.
+
+        None where the day or the infusion is not known. Infusion 1 is day 0 of the sheet, known
+        even without ``infusions.csv``.
+        """
+        if row.day is None or number == 1:
+            return row.day
+        for infusion in self.infusions:
+            if (infusion.patient_id, infusion.number) == (row.patient_id, number):
+                return None if infusion.day is None else row.day - infusion.day
+        return None
+
+    def last_infusion(self, row: SheetRow) -> Infusion | None:
+        """Return the patient's latest infusion before a specimen.
+
+        A specimen of an infusion day counts as after it only where its timing is ``post``.
+        """
+        if row.day is None:
+            return None
+        before = [
+            infusion
+            for infusion in self.infusions
+            if infusion.patient_id == row.patient_id
+            and infusion.day is not None
+            and (
+                infusion.day < math.floor(row.day)
+                or (infusion.day == math.floor(row.day) and row.timing == "post")
+            )
+        ]
+        return max(before, key=lambda infusion: infusion.number, default=None)

@@ -1,0 +1,266 @@
+"""From the records of a run to the tables of its results folder."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+from cytoflow_car.job import GatedPopulation, SampleFailure, SampleResult
+from cytoflow_car.model.measurement import Interval, Measurement, Status
+from cytoflow_car.study.plan import StudyPlan
+from cytoflow_car.study.records import SheetRow, Study
+from cytoflow_car.tables.columns import FAILURES, FILES, GATES, MEASUREMENTS, QC
+from cytoflow_car.tables.geometry import gate_to_json
+from cytoflow_car.tables.timepoints import build_timepoints
+from cytoflow_car.tables.write import to_frame, write_csv, write_parquet
+from cytoflow_car.template import Template
+
+Row = dict[str, object]
+
+
+def write_results(
+    plan: StudyPlan,
+    results: list[SampleResult],
+    failures: tuple[SampleFailure, ...],
+    folder: Path,
+) -> None:
+    """Write every table of a run into `folder`, which exists."""
+    rows = {row.sample_id: row for row in plan.study.rows}
+    extra = plan.study.extra_columns
+    measured = to_frame(
+        _measurement_rows(plan, rows, results, failures), [*MEASUREMENTS, *extra]
+    )
+    measured = measured.astype(
+        {"n_events": "Int64", "n_denominator": "Int64", "infusion": "Int64"}
+        | dict.fromkeys(_FLOATS, "float64")
+    )
+    write_csv(measured, folder / "measurements.csv")
+    write_parquet(measured, folder / "measurements.parquet")
+    targets = {
+        (infusion.patient_id, infusion.number): infusion.car_target
+        for infusion in plan.study.infusions
+    }
+    write_csv(build_timepoints(measured, targets), folder / "timepoints.csv")
+    review_below = {name: item.review_below for name, item in plan.templates.items()}
+    write_csv(to_frame(_gate_rows(results, review_below), list(GATES)), folder / "gates.csv")
+    write_csv(to_frame(_qc_rows(results), list(QC)), folder / "qc.csv")
+    write_csv(to_frame(_file_rows(plan), list(FILES)), folder / "files.csv")
+    write_csv(to_frame(map(_failure_row, failures), list(FAILURES)), folder / "failures.csv")
+
+
+_FLOATS = (
+    "day", "day_inf1", "day_inf2", "value", "ci_low", "ci_high", "value_before_qc", "background",
+    "value_net", "net_ci_low", "net_ci_high", "lod", "loq",
+)  # fmt: skip
+
+
+def _measurement_rows(
+    plan: StudyPlan,
+    rows: Mapping[str, SheetRow],
+    results: list[SampleResult],
+    failures: tuple[SampleFailure, ...],
+) -> Iterator[Row]:
+    """Yield every measurement that the sheet asks for: taken, failed, or not done."""
+    by_key = {(result.sample_id, result.template): result for result in results}
+    failed = {(failure.sample_id, failure.template): failure for failure in failures}
+    hashes = {
+        (sample.job.sample_id, sample.job.template.name): ";".join(
+            source.sha256 for source in sample.job.sources
+        )
+        for sample in plan.samples
+    }
+    for row in rows.values():
+        if row.role != "specimen" or row.use in ("exclude", "append"):
+            continue
+        for name in row.templates:
+            template = plan.templates[name]
+            key = (row.sample_id, template.name)
+            facts = _facts(row, template, plan)
+            facts["file_sha256"] = hashes.get(key, plan.hashes.get(row.sample_id, ""))
+            result = by_key.get(key)
+            if result is None:
+                status = Status.NOT_DONE if row.not_done_reason else Status.FAILED
+                reason = f"NOT_DONE:{row.not_done_reason}" if row.not_done_reason else ""
+                if key in failed:
+                    reason = failed[key].code.upper()
+                for item in template.measurements:
+                    yield facts | {
+                        "measurement": item.name,
+                        "population": item.populations[0],
+                        "status": status.value,
+                        "value_reported": "not done" if row.not_done_reason else "failed",
+                        "flags": reason,
+                        "review_status": "NOT_NEEDED",
+                    }
+                continue
+            facts["instrument"] = row.instrument or result.instrument
+            facts["review_status"] = _review_status(result)
+            gate_hashes = _gate_hashes(result.populations)
+            for measurement in result.measurements:
+                yield facts | _measured(measurement) | {
+                    "gate_sha256": gate_hashes[measurement.population]
+                }
+
+
+def _facts(row: SheetRow, template: Template, plan: StudyPlan) -> Row:
+    return {
+        "sample_id": row.sample_id,
+        "specimen_id": row.specimen_id,
+        "patient_id": row.patient_id,
+        "specimen": row.specimen,
+        "tube": row.tube,
+        "visit": row.visit,
+        "infusion": _number_of_infusion(row, plan.study),
+        "day": row.day,
+        "day_inf1": plan.study.day_from_infusion(row, 1),
+        "day_inf2": plan.study.day_from_infusion(row, 2),
+        "timing": row.timing,
+        "use": row.use,
+        "template": template.name,
+        "template_version": template.version,
+        "panel_version": row.panel_version,
+        "prep": row.prep,
+        "instrument": row.instrument,
+        **dict.fromkeys(("denominator", "car_target", "car_reagent", "platform", "unit"), ""),
+        **dict.fromkeys(("call", "threshold_source", "gate_sha256"), ""),
+        **row.extra,
+    }
+
+
+def _number_of_infusion(row: SheetRow, study: Study) -> int | None:
+    """Return the number of the last infusion before a specimen; None where that is not known."""
+    if row.day is None or not any(item.patient_id == row.patient_id for item in study.infusions):
+        return None
+    infusion = study.last_infusion(row)
+    return 0 if infusion is None else infusion.number
+
+
+def _measured(item: Measurement) -> Row:
+    low, high = _ends(item.interval)
+    net_low, net_high = _ends(item.net_interval)
+    return {
+        "measurement": item.name,
+        "population": item.population,
+        "denominator": item.denominator,
+        "car_target": item.car_target,
+        "car_reagent": item.car_reagent,
+        "platform": item.platform,
+        "value": item.value,
+        "unit": item.unit,
+        "ci_low": low,
+        "ci_high": high,
+        "value_reported": item.value_reported,
+        "value_before_qc": item.value_before_qc,
+        "background": item.background,
+        "value_net": item.value_net,
+        "net_ci_low": net_low,
+        "net_ci_high": net_high,
+        "n_events": item.n_events,
+        "n_denominator": item.n_denominator,
+        "lod": item.lod,
+        "loq": item.loq,
+        "status": item.status.value,
+        "call": item.call,
+        "flags": ";".join(item.flags),
+        "threshold_source": item.threshold_source,
+    }
+
+
+def _ends(interval: Interval | None) -> tuple[float | None, float | None]:
+    return (None, None) if interval is None else (interval.low, interval.high)
+
+
+def _review_status(result: SampleResult) -> str:
+    moved = any(
+        item.placement is not None and item.placement.method == "override"
+        for item in result.populations
+    )
+    if result.review:
+        return "TO_REVIEW"
+    return "REVIEWED" if moved else "NOT_NEEDED"
+
+
+def _gate_hashes(populations: tuple[GatedPopulation, ...]) -> dict[str, str]:
+    """Hash the gates from the root to each population."""
+    hashes: dict[str, str] = {}
+    by_path: dict[str, str] = {}
+    for item in populations:
+        above = by_path.get(item.path.rpartition("/")[0], "")
+        own = gate_to_json(item.placement.gate) if item.placement is not None else ""
+        digest = hashlib.sha256(f"{above}{item.name}{own}".encode()).hexdigest()
+        by_path[item.path] = hashes[item.name] = digest
+    return hashes
+
+
+def _gate_rows(
+    results: Iterable[SampleResult], review_below: Mapping[str, float]
+) -> Iterator[Row]:
+    for result in results:
+        for item in result.populations:
+            placed = item.placement
+            row: Row = {
+                "sample_id": result.sample_id,
+                "template": result.template,
+                "population": item.name,
+                "path": item.path,
+                "count": item.count,
+                "count_before_qc": item.count_before_qc,
+                "parent_count": item.parent_count,
+                "percent_of_parent": (
+                    100.0 * item.count / item.parent_count if item.parent_count else None
+                ),
+                "flags": ";".join(item.flags),
+                "review": "",
+            }
+            if placed is not None:
+                row |= {
+                    "method": placed.method,
+                    "confidence": placed.confidence,
+                    "reason": placed.reason,
+                    "source": placed.source,
+                    "geometry": gate_to_json(placed.gate),
+                    "review": "yes" if placed.confidence < review_below[result.template] else "",
+                }
+            yield row
+
+
+def _qc_rows(results: Iterable[SampleResult]) -> Iterator[Row]:
+    for result in results:
+        facts = {"sample_id": result.sample_id, "template": result.template}
+        for check in result.checks:
+            yield facts | {
+                "check": check.name,
+                "value": check.value,
+                "unit": check.unit,
+                "limit": check.limit,
+                "flag": check.flag,
+            }
+        for repair in result.repairs:
+            yield facts | {"check": "reading", "value": repair, "flag": "READING"}
+        for reason in result.review:
+            yield facts | {"check": "review", "value": reason, "flag": "REVIEW"}
+        yield facts | {"check": "spillover", "value": result.spillover_source}
+
+
+def _file_rows(plan: StudyPlan) -> Iterator[Row]:
+    for row in plan.study.rows:
+        if row.file:
+            yield {
+                "sample_id": row.sample_id,
+                "role": row.role,
+                "use": row.use,
+                "path": row.file,
+                "dataset": row.dataset,
+                "sha256": plan.hashes.get(row.sample_id, ""),
+            }
+
+
+def _failure_row(failure: SampleFailure) -> Row:
+    return {
+        "sample_id": failure.sample_id,
+        "template": failure.template,
+        "code": failure.code,
+        "message": failure.message,
+        "crash_file": failure.crash_file,
+    }

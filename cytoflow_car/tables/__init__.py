@@ -1,0 +1,1 @@
+"""Tables of the results folder: rows from records, columns with their meaning, files."""
