@@ -19,6 +19,7 @@ from cytoflow_car.model.gate import (
     RectangleGate,
 )
 from cytoflow_car.model.panel import PreparedEvents
+from cytoflow_car.model.scale import Log
 
 Mask = npt.NDArray[np.bool_]
 
@@ -81,9 +82,15 @@ def _in_polygon(gate: PolygonGate, prepared: PreparedEvents, rows: Rows) -> Mask
     # to the scale; edges are straight there, hence the box is that of the vertices.
     inside = np.ones(rows.size, dtype=bool)
     columns = [prepared.values(dimension.marker, rows) for dimension in gate.dimensions]
-    for values, corners in zip(columns, np.asarray(gate.vertices).T, strict=True):
+    for dimension, values, corners in zip(
+        gate.dimensions, columns, np.asarray(gate.vertices).T, strict=True
+    ):
         slack = 1e-9 * max(1.0, float(np.abs(corners).max()))
-        inside &= (values >= corners.min() - slack) & (values <= corners.max() + slack)
+        low = corners.min() - slack
+        # A logarithm puts everything below its lowest decade onto its edge.
+        if isinstance(dimension.scale, Log) and low <= dimension.scale.inverse(np.zeros(1))[0]:
+            low = -np.inf
+        inside &= (values >= low) & (values <= corners.max() + slack)
     candidates = np.flatnonzero(inside)
     if candidates.size:
         points = np.column_stack(

@@ -69,6 +69,13 @@ class GatePanel:
         Method and reason of the placement.
     sure
         False where the specimen goes to review for this gate.
+    corners
+        For a quadrant, where each label's population lies (``"+-"``: right, below); else empty.
+    kept
+        For one axis, the stretch that the gate keeps, in scale units; open ends reach the end of
+        the axis.
+    control_name
+        Kind and sample of the control whose curve is drawn; empty without one.
     """
 
     title: str
@@ -80,6 +87,9 @@ class GatePanel:
     control: Values | None
     caption: str
     sure: bool
+    corners: tuple[str, ...] = ()
+    kept: tuple[float, float] | None = None
+    control_name: str = ""
 
 
 def draw_panels(
@@ -112,6 +122,7 @@ def draw_panels(
         flat = binned[0] if len(axes) == 1 else binned[0] * _BINS + binned[1]
         counts = np.bincount(flat, minlength=_BINS ** len(axes)).reshape((_BINS,) * len(axes))
         parent_count = max(tree[rule.parent].count, 1)
+        control = _control_drawn(placement.source, controls, axes)
         panels.append(
             GatePanel(
                 title=", ".join(rule.names),
@@ -122,9 +133,12 @@ def draw_panels(
                 labels=tuple(
                     f"{name} {100 * tree[name].count / parent_count:.3g} %" for name in rule.names
                 ),
-                control=_control_curve(placement.source, controls, axes, rows.size),
+                control=_control_curve(control, axes[0], rows.size) if control else None,
                 caption=f"{placement.method}: {placement.reason}",
                 sure=placement.confidence >= review_below,
+                corners=tuple((rule.quadrants or {}).values()),
+                kept=_kept(placement.gate, axes),
+                control_name=f"{control.kind} {control.sample_id}" if control else "",
             )
         )
     return tuple(panels)
@@ -208,20 +222,34 @@ def _on_scales(points: Values, axes: list[Axis]) -> Values:
     )
 
 
-def _control_curve(
-    source: str,
-    controls: tuple[ControlSummary, ...],
-    axes: list[Axis],
-    n_events: int,
-) -> Values | None:
-    """Histogram of the control that the gate names as its source, with as many events in all."""
-    used = [
+def _kept(gate: Gate, axes: list[Axis]) -> tuple[float, float] | None:
+    if len(axes) != 1 or not isinstance(gate, RectangleGate):
+        return None
+    axis = axes[0]
+    low, high = (
+        float(axis.scale.forward(np.asarray([bound]))[0]) if np.isfinite(bound) else open_end
+        for bound, open_end in ((gate.lower[0], axis.low), (gate.upper[0], axis.high))
+    )
+    return low, high
+
+
+def _control_drawn(
+    source: str, controls: tuple[ControlSummary, ...], axes: list[Axis]
+) -> ControlSummary | None:
+    """Return the control that a gate of one marker names as its source."""
+    if len(axes) != 1:
+        return None
+    named = source.split()
+    fitting = (
         control
         for control in controls
-        if control.sample_id in source.split() and control.marker == axes[0].marker
-    ]
-    if not used or len(axes) != 1:
-        return None
-    scaled = axes[0].scale.forward(np.asarray(used[0].quantiles))
-    counts = np.bincount(_bin(scaled, axes[0]), minlength=_BINS).astype(np.float64)
+        if control.sample_id in named and control.marker == axes[0].marker and control.quantiles
+    )
+    return next(fitting, None)
+
+
+def _control_curve(control: ControlSummary, axis: Axis, n_events: int) -> Values:
+    """Histogram of a control, with as many events in all as the panel has."""
+    scaled = axis.scale.forward(np.asarray(control.quantiles))
+    counts = np.bincount(_bin(scaled, axis), minlength=_BINS).astype(np.float64)
     return counts * (n_events / counts.sum())

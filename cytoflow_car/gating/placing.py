@@ -10,7 +10,6 @@ from typing import Literal, Protocol
 import numpy as np
 
 from cytoflow_car.errors import GateError
-from cytoflow_car.gating.density import NegativePeak
 from cytoflow_car.model.events import Rows, Values
 from cytoflow_car.model.gate import Dimension, Placement, RectangleGate
 from cytoflow_car.model.panel import PreparedEvents
@@ -36,12 +35,10 @@ class ControlSummary:
         The control.
     n_events
         Events of the population in the control.
-    negative
-        Its negative peak, for bringing the control to the specimen's own; None where it has none.
     tail
         The highest values, ascending, in data units; enough of them for the quantiles in use.
     quantiles
-        Evenly spaced quantiles, for drawing.
+        Evenly spaced quantiles from 0 to 1, for aligning and drawing.
     """
 
     population: str
@@ -49,9 +46,8 @@ class ControlSummary:
     kind: str
     sample_id: str
     n_events: int
-    negative: NegativePeak | None
     tail: tuple[float, ...]
-    quantiles: tuple[float, ...] = ()
+    quantiles: tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,6 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from cytoflow_car.gating.density import (
-    NegativePeak,
     Valley,
     estimate_density,
     find_negative_peak,
@@ -27,6 +26,9 @@ from cytoflow_car.model.gate import Background, Gate, Placement, RectangleGate
 
 #: Confidence of a gate that stays at its prior because the data did not say where to put it.
 PRIOR_KEPT = 0.2
+
+#: A valley less deep than this share of its lower peak is not believed.
+LEAST_DEPTH = 0.3
 
 
 class _OneMarker:
@@ -95,7 +97,7 @@ class ValleyCut(_OneMarker):
     prior: float
     low: float
     high: float
-    least_depth: float = 0.3
+    least_depth: float = LEAST_DEPTH
     smoothing: float = 1.0
     least_events: ClassVar[int] = 50
 
@@ -181,18 +183,22 @@ class Tail(_OneMarker):
 class ControlCut(_OneMarker):
     """Cut at a quantile of the same population in a control specimen.
 
-    The control's values are first brought to the specimen by center and spread of both negative
-    peaks, since gain and autofluorescence drift from day to day.
+    The control's values are first brought to the specimen by the negative events of both, since
+    gain and autofluorescence drift from day to day.
 
     Attributes
     ----------
     prior
-        Where the cut lies without a control, in data units; also bounds the negative peak.
+        Where the cut lies without a control, in data units.
     quantile
         Share of the control's events below the cut.
     least_events
         With fewer events in the control the quantile is lowered so that as many events lie above it
         as would have, and the result is flagged.
+    largest_noise
+        Where positive events are many, those that reach down among the control's last few outweigh
+        the background that is kept out; the cut then goes down to where both errors are equal, as
+        far as counting noise stays below this fraction of the positive events. 0 keeps the quantile.
     preference
         Kinds of control, best first.
     """
@@ -201,9 +207,12 @@ class ControlCut(_OneMarker):
     marker: str
     prior: float
     quantile: float = 0.999
+    largest_noise: float = 0.05
     least_events: int = 10_000
     preference: tuple[str, ...] = ("pre_infusion", "untransduced", "fmo", "isotype")
     keep: ClassVar[Keep] = "above"
+    #: Shares of the control beyond which a lowered cut may lie, the largest first.
+    shares_beyond: ClassVar[tuple[float, ...]] = (0.01, 0.005)
 
     def choose(self, parent: str, references: References) -> ControlSummary | None:
         """Return the control that is used for this marker on this parent: best kind, most events."""
@@ -236,8 +245,10 @@ class ControlCut(_OneMarker):
         is_cut = isinstance(gate, RectangleGate) and len(gate.dimensions) == 1
         if control is None or not is_cut or gate.upper[0] < np.inf:
             return None
-        own = find_negative_peak(parent.values(self.marker), self.prior)
-        return count_background(control, own, gate.lower[0])
+        drift = self._drift(parent, control)
+        at = gate.lower[0] if drift is None else drift.to_control(gate.lower[0])
+        above = int(np.count_nonzero(np.asarray(control.tail) >= at))
+        return Background(control.kind, control.sample_id, above, control.n_events)
 
     def threshold(self, parent: Parent, references: References) -> Threshold:
         """Take the control's quantile, or keep the prior and say that there is no control."""
@@ -251,66 +262,144 @@ class ControlCut(_OneMarker):
                 flags=("NO_CONTROL", "PRIOR_KEPT"),
             )
         flags: list[str] = []
-        least_above = self.least_events * (1.0 - self.quantile)
-        quantile = self.quantile
-        if control.n_events < self.least_events:
-            quantile = max(0.5, 1.0 - least_above / control.n_events)
+        quantile = self._quantile(control)
+        if quantile < self.quantile:
             flags.append("CONTROL_FEW_EVENTS")
         if control.kind == "isotype":
             flags.append("ISOTYPE_CONTROL")
-        at = upper_quantile(control.tail, control.n_events, quantile)
-        own = find_negative_peak(parent.values(self.marker), self.prior)
+        at = control_quantile(control, quantile)
+        drift = self._drift(parent, control)
         moved = ""
-        if own is not None and control.negative is not None:
-            at = bring_to(own, control.negative, at)
-            moved = ", brought to this specimen's negative peak"
-        else:
+        if drift is None:
             flags.append("CONTROL_UNALIGNED")
-        confidence = min(1.0, control.n_events / self.least_events) * (1.0 if moved else 0.5)
+        else:
+            highest = drift.from_control(at)
+            at = self._equal_error(parent, control, drift, highest)
+            moved = f", {drift}"
+            if at < highest:
+                moved += f"; lowered from {highest:.4g} to where errors of both kinds are equal"
+        confidence = min(1.0, control.n_events / self.least_events)
         return Threshold(
             at,
-            round(confidence, 3),
-            f"P{100 * quantile:g} of {control.n_events} events of {control.kind} control{moved}",
-            source=f"{control.kind} {control.sample_id} P{100 * quantile:g}",
+            round(confidence * (0.5 if drift is None else 1.0), 3),
+            f"P{100 * quantile:.4g} of {control.n_events} events of {control.kind} control{moved}",
+            source=f"{control.kind} {control.sample_id} P{100 * quantile:.4g}",
             flags=tuple(flags),
         )
 
+    def _equal_error(
+        self, parent: Parent, control: ControlSummary, drift: Drift, highest: float
+    ) -> float:
+        """Return the cut above which as many background events lie as positive events below.
 
-def count_background(
-    control: ControlSummary, own: NegativePeak | None, at: float
-) -> Background:
-    """Count the control's events above a cut that was placed on a specimen.
+        The share of positive events follows from what the specimen has more than the control above
+        a lower quantile: the lowest at which the counting noise of both backgrounds stays small
+        beside that share. The cut is where exactly that share lies above. With few or no positive
+        events it stays at `highest`.
+        """
+        values = parent.values(self.marker)
+        noise_of_one = (1.0 / values.size + 1.0 / control.n_events) ** 0.5
+        for expected in self.shares_beyond:
+            lowest = drift.from_control(control_quantile(control, 1.0 - expected))
+            share = (float(np.mean(values >= lowest)) - expected) / (1.0 - expected)
+            if noise_of_one * expected**0.5 <= self.largest_noise * share:
+                at = float(np.quantile(values, 1.0 - share))
+                return min(max(at, lowest), highest)
+        return highest
+
+    def _quantile(self, control: ControlSummary) -> float:
+        if control.n_events >= self.least_events:
+            return self.quantile
+        least_above = self.least_events * (1.0 - self.quantile)
+        return max(0.5, 1.0 - least_above / control.n_events)
+
+    def _drift(self, parent: Parent, control: ControlSummary) -> Drift | None:
+        cut = control_quantile(control, self._quantile(control))
+        return find_drift(parent.values(self.marker), control, cut=cut, prior=self.prior)
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """How a specimen's negative events lie against a control's: gain and offset.
+
+    Attributes
+    ----------
+    gain, offset
+        specimen = gain × control + offset, in data units.
+    """
+
+    gain: float
+    offset: float
+
+    def __str__(self) -> str:
+        return f"times {self.gain:.3g} {self.offset:+.3g} by the negative events of both"
+
+    def from_control(self, value: float) -> float:
+        """Return a control's value in the specimen's units."""
+        return self.gain * value + self.offset
+
+    def to_control(self, value: float) -> float:
+        """Return a specimen's value in the control's units."""
+        return (value - self.offset) / self.gain
+
+
+def find_drift(
+    values: Values, control: ControlSummary, *, cut: float, prior: float
+) -> Drift | None:
+    """Find gain and offset that bring a control's negative events onto a specimen's.
+
+    The lower three quarters of the negative events are compared quantile by quantile. Which part
+    of the specimen is negative follows from the cut itself, so both are found in turn.
 
     Parameters
     ----------
-    own
-        The specimen's negative peak; None where the control is compared unaligned.
-    at
-        The cut, in the specimen's data units.
+    values
+        (n,) the specimen's events of the population, data units.
+    cut
+        The control's own cut.
+    prior
+        First guess of the specimen's cut.
+
+    Returns
+    -------
+    None where either has fewer than 50 negative events, or no positive gain comes out.
     """
-    if own is not None and control.negative is not None:
-        at = bring_to(control.negative, own, at)
-    above = int(np.count_nonzero(np.asarray(control.tail) >= at))
-    return Background(control.kind, control.sample_id, above, control.n_events)
+    if control.n_events < 50:
+        return None
+    levels = np.linspace(0.05, 0.75, 141)
+    theirs = np.quantile(np.asarray(control.quantiles), levels)
+    ascending = np.sort(values)
+    own_cut, gain, offset = prior, 1.0, 0.0
+    for _ in range(20):
+        negative = ascending[: int(np.searchsorted(ascending, own_cut))]
+        if negative.size < 50:
+            return None
+        gain, offset = np.polyfit(theirs, np.quantile(negative, levels), 1)
+        if not gain > 0:
+            return None
+        moved = float(gain * cut + offset)
+        if abs(moved - own_cut) <= 1e-6 * abs(own_cut):
+            break
+        own_cut = moved
+    return Drift(float(gain), float(offset))
 
 
-def bring_to(own: NegativePeak, other: NegativePeak, value: float) -> float:
-    """Move a value from another specimen's scale to one's own by their negative peaks."""
-    return own.center + (value - other.center) * own.spread / other.spread
+def control_quantile(control: ControlSummary, quantile: float) -> float:
+    """Return a quantile of a control's events, by linear interpolation.
 
-
-def upper_quantile(tail: tuple[float, ...], n_events: int, quantile: float) -> float:
-    """Return a quantile from the highest values of `n_events`, by linear interpolation.
-
-    Equals ``numpy.quantile`` of all events as far as the tail reaches down; below that the lowest
-    kept value.
+    Equals ``numpy.quantile`` of all events as far as the kept highest values reach down; below, it
+    comes from the evenly spaced quantiles.
     """
-    position = quantile * (n_events - 1) - (n_events - len(tail))
-    return float(np.interp(position, np.arange(len(tail)), np.asarray(tail)))
+    tail = np.asarray(control.tail)
+    position = quantile * (control.n_events - 1) - (control.n_events - tail.size)
+    if position >= 0:
+        return float(np.interp(position, np.arange(tail.size), tail))
+    grid = np.asarray(control.quantiles)
+    return float(np.interp(quantile, np.linspace(0.0, 1.0, grid.size), grid))
 
 
 def summarise_control(
-    population: str, marker: str, kind: str, sample_id: str, values: Values, below: float
+    population: str, marker: str, kind: str, sample_id: str, values: Values
 ) -> ControlSummary:
     """Summarise a control's events of one population on one marker.
 
@@ -318,8 +407,6 @@ def summarise_control(
     ----------
     values
         (n,) data units of all its events of the population.
-    below
-        The method's prior: bound of the negative peak.
     """
     finite = np.sort(values[np.isfinite(values)])
     kept = max(2000, finite.size // 50)
@@ -329,7 +416,6 @@ def summarise_control(
         kind,
         sample_id,
         int(finite.size),
-        find_negative_peak(finite, below),
         tuple(finite[-kept:].tolist()),
         tuple(np.quantile(finite, np.linspace(0.0, 1.0, 2001)).tolist()) if finite.size else (),
     )

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from cytoflow_car.errors import GateError
 from cytoflow_car.gating.membership import members, quadrant_signs
 from cytoflow_car.gating.placing import ControlSummary, Parent, References
-from cytoflow_car.gating.shapes import AnyGateMethod
+from cytoflow_car.gating.shapes import AnyGateMethod, Boolean
 from cytoflow_car.gating.thresholds import ControlCut, summarise_control
 from cytoflow_car.model.events import Rows
 from cytoflow_car.model.gate import (
@@ -158,9 +158,7 @@ def summarise_controls(
             if rows.size and method.marker in prepared.columns:
                 values = prepared.values(method.marker, rows)
                 summaries.append(
-                    summarise_control(
-                        rule.parent, method.marker, kind, sample_id, values, method.prior
-                    )
+                    summarise_control(rule.parent, method.marker, kind, sample_id, values)
                 )
     return tuple(summaries)
 
@@ -182,9 +180,13 @@ def _why_not(
     done: Mapping[str, Population],
 ) -> str:
     """Return the flag of a population that cannot be gated; empty where it can."""
-    blocked = [flag for flag in above.flags if flag.startswith(("MARKER_MISSING", "NOT_GATED"))]
-    if blocked:
-        return blocked[0]
+    # A combination is only known where each of its populations is: without blasts gated, "not
+    # blasts" is not everybody.
+    used = rule.gate.populations if isinstance(rule.gate, Boolean) else ()
+    for population in (above, *(done[name.removeprefix("!")] for name in used)):
+        for flag in population.flags:
+            if flag.startswith(("MARKER_MISSING", "NOT_GATED")):
+                return flag
     missing = [marker for marker in rule.gate.markers if marker not in prepared.columns]
     if missing:
         return f"MARKER_MISSING:{','.join(missing)}"
@@ -248,7 +250,8 @@ def _combine(
         masks.append(inside[rows] ^ operand.startswith("!"))
     if gate.operation == "not":
         return ~masks[0]
-    return np.all(masks, axis=0) if gate.operation == "and" else np.any(masks, axis=0)
+    combine = np.logical_and if gate.operation == "and" else np.logical_or
+    return np.asarray(combine.reduce(masks), dtype=bool)
 
 
 def _add(

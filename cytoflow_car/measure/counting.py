@@ -110,8 +110,12 @@ class Percent:
         net = difference_of_shares(
             n_events / n_denominator, share, rate * weight, _times(rate_interval, weight)
         )
+        # The exact interval is of what lies in the gate. The share of true cells may be as low as
+        # if all the background that the control lets one expect were among them.
+        honest = Interval(max(0.0, min(interval.low, 100.0 * net.low)), interval.high)
         return replace(
             measurement,
+            interval=honest,
             background=100.0 * rate * weight,
             value_net=value - 100.0 * rate * weight,
             net_interval=_times(net, 100.0),
@@ -151,7 +155,7 @@ class Count:
         # A count needs no denominator; a rule's fewest events guard shares only.
         verdict = judge(
             population.count,
-            max(n_parent, 1),
+            n_parent,
             replace(rule, least_events={}),
             context.tree,
             n_parent=n_parent,
@@ -165,7 +169,7 @@ class Count:
             unit="count",
             status=verdict.status,
             value_before_qc=float(population.count_unmasked),
-            value_reported=f"{population.count}",
+            value_reported=_report_count(population.count, n_parent),
             n_events=population.count,
             lod=float(rule.lod_events),
             loq=float(rule.loq_events),
@@ -211,10 +215,8 @@ class Concentration:
         missing = context.not_gated(self.population)
         basis = None if missing else self._basis(context)
         if basis is None:
-            flags = missing or ("NO_COUNT_BASIS",)
-            return without_value(
-                self.name, self.population, "", "cells/uL", Status.NOT_DONE, flags
-            )
+            why = missing or ("NO_COUNT_BASIS",)
+            return without_value(self.name, self.population, "", "cells/uL", Status.NOT_DONE, why)
         denominator, per_event_of_denominator, platform = basis
         population, whole = context.tree[self.population], context.tree[denominator]
         rule = context.detection[self.assay]
@@ -285,12 +287,18 @@ class Concentration:
         return replace(rule, least_events={}, negative_lod_percent=None, blank_percent=0.0)
 
     def _widen(self, value: float, interval: Interval) -> Interval:
-        if value <= 0 or interval.low <= 0:
-            return interval
         pipetting = 1.96 * self.pipetting_cv
+        if value == 0:
+            return Interval(0.0, interval.high * math.exp(pipetting))
         down = math.hypot(math.log(value / interval.low), pipetting)
         up = math.hypot(math.log(interval.high / value), pipetting)
         return Interval(value * math.exp(-down), value * math.exp(up))
+
+
+def _report_count(n_events: int, n_parent: int) -> str:
+    if n_parent == 0:
+        return "insufficient cells"
+    return f"{n_events}" if n_events else f"0 of {n_parent}"
 
 
 def _times(interval: Interval, factor: float) -> Interval:

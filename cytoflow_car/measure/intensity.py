@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from scipy import special
 
 from cytoflow_car.measure.context import MeasureContext, without_value
 from cytoflow_car.measure.intervals import median_interval
+from cytoflow_car.model.events import Values
 from cytoflow_car.model.measurement import Interval, Measurement, Status
 
 
@@ -57,9 +59,10 @@ class Intensity:
             )
         values = context.prepared.values(self.marker, rows)
         if self.statistic == "median":
-            value, interval = float(np.median(values)), median_interval(values, context.confidence)
+            value = float(np.median(values))
+            interval: Interval | None = median_interval(values, context.confidence)
         elif (values > 0).all():
-            value, interval = _geometric_mean(values)
+            value, interval = _geometric_mean(values, context.confidence)
         else:
             return Measurement(
                 self.name, self.population, "", None, "a.u.", Status.INDETERMINATE,
@@ -80,9 +83,13 @@ class Intensity:
         )
 
 
-def _geometric_mean(values: np.ndarray) -> tuple[float, Interval]:
+def _geometric_mean(values: Values, confidence: float) -> tuple[float, Interval | None]:
     logs = np.log(values)
-    # At 20 events and more the normal quantile is within 7 % of Student's.
-    half = 1.96 * float(logs.std(ddof=1)) / np.sqrt(logs.size)
     center = float(logs.mean())
-    return float(np.exp(center)), Interval(float(np.exp(center - half)), float(np.exp(center + half)))
+    if logs.size < 2:
+        return float(np.exp(center)), None
+    student = float(special.stdtrit(logs.size - 1, 0.5 + confidence / 2.0))
+    half = student * float(logs.std(ddof=1)) / np.sqrt(logs.size)
+    return float(np.exp(center)), Interval(
+        float(np.exp(center - half)), float(np.exp(center + half))
+    )

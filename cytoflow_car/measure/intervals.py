@@ -60,7 +60,10 @@ def wilson(successes: int, trials: int, confidence: float = 0.95) -> Interval:
         * math.sqrt(share * (1 - share) / trials + z * z / (4 * trials * trials))
         / (1 + z * z / trials)
     )
-    return Interval(max(0.0, center - half), min(1.0, center + half))
+    # At the edges both parts are equal but for rounding.
+    low = center - half if successes else 0.0
+    high = center + half if successes < trials else 1.0
+    return Interval(low, high)
 
 
 def jeffreys(successes: int, trials: int, confidence: float = 0.95) -> Interval:

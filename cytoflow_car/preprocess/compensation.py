@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from cytoflow_car.errors import SpilloverError
-from cytoflow_car.model.events import Channel, CompensatedEvents, Events, Spillover
+from cytoflow_car.model.events import Channel, CompensatedEvents, Events, Spillover, Values
 from cytoflow_car.preprocess.panel import bare_detector
 
 #: Inverting a matrix with a larger condition number would multiply noise beyond use.
@@ -38,6 +38,12 @@ def compensate(events: Events, spillover: Spillover | None) -> CompensatedEvents
     unmixing = np.eye(len(events.channels))
     if spillover is not None:
         columns = [_find(events.channels, name, spillover) for name in spillover.detectors]
+        if len(set(columns)) < len(columns):
+            raise SpilloverError(
+                f"a detector stands twice: {', '.join(spillover.detectors)}",
+                where=spillover.source,
+                expected="each detector once",
+            )
         unmixing[np.ix_(columns, columns)] = _invert(spillover)
     unmixing.setflags(write=False)
     return CompensatedEvents(events, unmixing)
@@ -69,7 +75,7 @@ def _find(channels: tuple[Channel, ...], detector: str, spillover: Spillover) ->
     return alike[0]
 
 
-def _invert(spillover: Spillover) -> np.ndarray:
+def _invert(spillover: Spillover) -> Values:
     matrix = np.asarray(spillover.matrix, dtype=np.float64)
     size = len(spillover.detectors)
     if matrix.shape != (size, size) or not np.isfinite(matrix).all():
@@ -78,8 +84,6 @@ def _invert(spillover: Spillover) -> np.ndarray:
             where=spillover.source,
             expected=f"{size} × {size} finite numbers",
         )
-    if len(set(spillover.detectors)) != size:
-        raise SpilloverError("a detector stands twice", where=spillover.source)
     condition = float(np.linalg.cond(matrix))
     if not condition <= LARGEST_CONDITION:
         raise SpilloverError(

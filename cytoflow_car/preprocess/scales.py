@@ -96,7 +96,7 @@ def estimate_width(values: Values, top: float, decades: float) -> float:
     ----------
     Parks, Roederer & Moore, Cytometry A 69 (2006) 541-551.
     """
-    negatives = values[values < 0]
+    negatives = values[(values < 0) & np.isfinite(values)]
     if negatives.size < LEAST_NEGATIVES:
         return 0.5
     reference = float(np.quantile(negatives, 0.05))

@@ -61,14 +61,15 @@ def _powers(axis: Axis, closest: float) -> list[Tick]:
         at = _position(axis, value)
         if _fits(at, labelled, closest) and low <= value <= high:
             labelled.append(Tick(at, label, exponent))
+    # Around 0 a logicle presses its decades together; marks there would run into one another.
     between = [
         sign * multiple * 10.0**exponent
         for sign in (1, -1)
         for exponent in exponents
+        if abs(_position(axis, 10.0 ** (exponent + 1)) - _position(axis, 10.0**exponent)) > 0.08
         for multiple in range(1, 10)
     ]
-    small = [Tick(_position(axis, value)) for value in between if low <= value <= high]
-    return labelled + [tick for tick in small if 0 <= tick.at <= 1]
+    return labelled + [Tick(_position(axis, value)) for value in between if low <= value <= high]
 
 
 def _round_numbers(axis: Axis, closest: float) -> list[Tick]:

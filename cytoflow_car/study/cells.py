@@ -7,7 +7,7 @@ import difflib
 import io
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
@@ -26,19 +26,8 @@ OWN_COLUMN = "x_"
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A CSV as text.
+    """A CSV as text: its header, and those of its rows that are not empty."""
 
-    Attributes
-    ----------
-    name
-        The file's name, for messages.
-    columns
-        The header.
-    rows
-        Those that are not empty.
-    """
-
-    name: str
     columns: tuple[str, ...]
     rows: tuple[Cells, ...]
 
@@ -183,36 +172,20 @@ def read_table(
     -------
     None where encoding, separator or header are wrong, because its rows would then mean nothing.
     """
-    name = path.name
-
-    def refuse(problem: str, where: str = name, expected: str = "", advice: str = "") -> None:
-        faults.append(StudyError(problem, where=where, expected=expected, advice=advice))
-
     try:
         text = path.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as fault:
-        refuse(f"not UTF-8 (byte {fault.start + 1})", advice="Save it as 'CSV UTF-8'")
-        return None
-    try:
         lines = list(csv.reader(io.StringIO(text, newline=""), strict=True))
+    except UnicodeDecodeError as fault:
+        problem = f"not UTF-8 (byte {fault.start + 1})"
+        faults.append(StudyError(problem, where=path.name, advice="Save it as 'CSV UTF-8'"))
+        return None
     except csv.Error as fault:
-        refuse(f"not a CSV table: {fault}")
+        faults.append(StudyError(f"not a CSV table: {fault}", where=path.name))
         return None
     header = [cell.strip() for cell in lines[0]] if lines else []
-    if not any(header):
-        refuse("no header in the first row", expected=", ".join(required))
-        return None
-    for separator, spoken in ((";", "semicolons"), ("\t", "tabs")):
-        if len(header) == 1 and separator in header[0]:
-            refuse(
-                f"columns are separated by {spoken}",
-                expected="commas",
-                advice="Save it as 'CSV UTF-8 (comma delimited)'",
-            )
-            return None
-    before = len(faults)
-    _check_header(header, known, required, refuse, name)
-    if len(faults) > before:
+    wrong = list(_header_faults(header, known, required, path.name))
+    if wrong:
+        faults.extend(wrong)
         return None
     # Spreadsheets often leave empty columns behind on the right.
     width = max(index for index, column in enumerate(header) if column) + 1
@@ -221,16 +194,17 @@ def read_table(
         cells = [cell.strip() for cell in raw]
         if not any(cells):
             continue
-        where = f"{name} row {line}"
+        row = Cells(
+            f"{path.name} row {line}", line, dict(zip(header[:width], cells, strict=False)), faults
+        )
         if len(cells) < width or any(cells[width:]):
-            refuse(f"{len(cells)} cells", where, f"{width}, as the header has columns")
+            row.fault("", f"{len(cells)} cells", expected=f"{width}, one a column of the header")
             continue
-        values = dict(zip(header[:width], cells[:width], strict=True))
-        for column, value in values.items():
+        for column, value in row.values.items():
             if _CONTROL_CHARACTER.search(value):
-                refuse("a line break or control character", f"{where}, column {column}")
-        rows.append(Cells(where, line, values, faults))
-    return Table(name, tuple(header[:width]), tuple(rows))
+                row.fault(column, "a line break or control character")
+        rows.append(row)
+    return Table(tuple(header[:width]), tuple(rows))
 
 
 def nearest(found: str, known: Sequence[str]) -> str:
@@ -240,28 +214,36 @@ def nearest(found: str, known: Sequence[str]) -> str:
     return f"Did you mean {by_small_letters[near[0]]}?" if near else ""
 
 
-def _check_header(
-    header: list[str],
-    known: Sequence[str],
-    required: Sequence[str],
-    refuse: _Refuse,
-    name: str,
-) -> None:
+def _header_faults(
+    header: list[str], known: Sequence[str], required: Sequence[str], name: str
+) -> Iterator[StudyError]:
+    if not any(header):
+        yield StudyError(
+            "no header in the first row", where=name, expected=f"{', '.join(required)} …"
+        )
+        return
+    for separator, spoken in ((";", "semicolons"), ("\t", "tabs")):
+        if len(header) == 1 and separator in header[0]:
+            yield StudyError(
+                f"columns are separated by {spoken}",
+                where=name,
+                expected="commas",
+                advice="Save it as 'CSV UTF-8 (comma delimited)'",
+            )
+            return
     for index, column in enumerate(header):
         where = f"{name}, column {column}"
         if not column:
             if any(header[index:]):
-                refuse(f"column {index + 1} has no name", name)
+                yield StudyError(f"column {index + 1} has no name", where=name)
         elif header.index(column) < index:
-            refuse("stands twice", where)
-        elif column not in known and not (column.startswith(OWN_COLUMN) and len(column) > 2):
-            advice = nearest(column, known)
-            refuse(
-                "unknown column", where, advice=advice or "A column of your own begins with x_"
-            )
+            yield StudyError("stands twice", where=where)
+        elif column not in known and not (column.startswith(OWN_COLUMN) and column > OWN_COLUMN):
+            advice = nearest(column, known) or "A column of your own begins with x_"
+            yield StudyError("unknown column", where=where, advice=advice)
     for column in required:
         if column not in header:
-            refuse(f"no column {column}", name)
+            yield StudyError(f"no column {column}", where=name)
 
 
 def _about_number(found: str) -> str:

@@ -1,0 +1,6 @@
+"""``python -m cytoflow_car``."""
+
+from cytoflow_car.cli import main
+
+if __name__ == "__main__":
+    main()

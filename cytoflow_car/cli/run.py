@@ -1,0 +1,63 @@
+"""``run``: analyse a study."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from cytoflow_car.cli.options import FOLDER, own_templates
+
+if TYPE_CHECKING:
+    from cytoflow_car.study.batch import RunSummary
+
+
+@click.command()
+@click.argument("study", type=FOLDER)
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Results folder.")
+@own_templates
+@click.option("--jobs", type=click.IntRange(min=1), help="Processes; one a core by default.")
+@click.option(
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="For random draws."
+)
+@click.option("--strict", is_flag=True, help="Stop at the first bug instead of going on.")
+@click.option("--no-pictures", is_flag=True, help="Draw no pictures of the gates.")
+@click.pass_context
+def run(
+    ctx: click.Context,
+    study: Path,
+    out: Path,
+    templates: Path | None,
+    jobs: int | None,
+    seed: int,
+    strict: bool,
+    no_pictures: bool,
+) -> None:
+    """Analyse every specimen of the folder STUDY and write tables and pictures."""
+    from cytoflow_car.cli.progress import show_progress
+    from cytoflow_car.study.batch import run_study
+
+    with show_progress() as progress:
+        summary = run_study(
+            study,
+            out,
+            templates=templates,
+            jobs=jobs,
+            seed=seed,
+            strict=strict,
+            pictures=not no_pictures,
+            progress=progress,
+        )
+    _show(summary)
+    ctx.exit(summary.exit_code)
+
+
+def _show(summary: RunSummary) -> None:
+    click.echo(f"done: {summary.n_done}")
+    click.echo(f"failed: {len(summary.failures)}")
+    for failure in summary.failures:
+        template = f" [{failure.template}]" if failure.template else ""
+        click.echo(f"  {failure.sample_id}{template}: {failure.message}")
+    click.echo(f"to review: {len(summary.review)}")
+    click.echo(f"tables: {summary.out}")

@@ -1,0 +1,205 @@
+"""Read FCS files: facts from HEADER and TEXT, events from DATA."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from io import BufferedReader
+from pathlib import Path
+
+from cytoflow_car.errors import FcsError
+from cytoflow_car.fcs.data import read_values
+from cytoflow_car.fcs.datasets import DataSet, choose_dataset
+from cytoflow_car.fcs.facts import read_clock, read_date, read_instrument, read_spillover
+from cytoflow_car.fcs.header import Span
+from cytoflow_car.fcs.layout import Layout, find_events, read_byte_order, refuse_other_modes
+from cytoflow_car.fcs.parameters import ParameterList, read_parameters
+from cytoflow_car.fcs.text import read_count
+from cytoflow_car.model.events import Channel, Events, Sample, Spillover
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FileHeader:
+    """What a file says of one data set, without its events.
+
+    Attributes
+    ----------
+    version
+        ``"FCS2.0"`` to ``"FCS3.2"``.
+    dataset, n_datasets
+        Which data set of how many (from 1).
+    n_events
+        Events that are in the file.
+    channels
+        In the order of their numbers.
+    spillover, time_channel, instrument, acquired_on, began_at, ended_at, flags
+        As in `Sample`.
+    """
+
+    version: str
+    dataset: int
+    n_datasets: int
+    n_events: int
+    channels: tuple[Channel, ...]
+    spillover: Spillover | None
+    time_channel: int | None
+    instrument: str
+    acquired_on: str | None
+    began_at: str | None
+    ended_at: str | None
+    flags: tuple[str, ...]
+
+
+def read_fcs(path: str | os.PathLike[str], dataset: int | None = None) -> Sample:
+    """Read one data set of an FCS file: list mode of FCS 2.0 to 3.2.
+
+    Values are linear: divided by gain, decoded where amplification was logarithmic, Time in
+    seconds where the file states a time step. What had to be repaired stands in `Sample.flags`.
+    A float32 file in the machine's byte order with nothing to scale is not copied: its values are
+    a view of the file, which must not be changed meanwhile.
+
+    Parameters
+    ----------
+    path
+        The file.
+    dataset
+        Its number in a file of several, from 1. By default the FCS 3 one if there is exactly one
+        such, else the first.
+
+    Returns
+    -------
+    Sample
+        Events (n_events, n_channels), read-only; zero events are an empty sample.
+
+    Raises
+    ------
+    FcsError
+        Of the kind that fits: see `cytoflow_car.errors`. Sizes are checked against the file
+        before memory is taken.
+
+    References
+    ----------
+    Spidlen et al., Cytometry A 77 (2010) 97-100 (FCS 3.1); Spidlen et al., Cytometry A 99 (2021)
+    100-102 (FCS 3.2).
+    """
+    with _opened(path) as (file, size):
+        described = choose_dataset(file, size, dataset)
+        header, parameters, layout = _describe(described)
+        values = read_values(
+            file,
+            described.base + layout.begin,
+            layout.n_events,
+            read_byte_order(described.keywords),
+            parameters,
+        )
+    return Sample(
+        events=Events(values, header.channels),
+        version=header.version,
+        dataset=header.dataset,
+        n_datasets=header.n_datasets,
+        spillover=header.spillover,
+        time_channel=header.time_channel,
+        instrument=header.instrument,
+        acquired_on=header.acquired_on,
+        began_at=header.began_at,
+        ended_at=header.ended_at,
+        flags=header.flags,
+    )
+
+
+def read_header(path: str | os.PathLike[str], dataset: int | None = None) -> FileHeader:
+    """Read what a file says of one data set, and check that its events are there.
+
+    No event is read. Parameters and errors as in `read_fcs`.
+    """
+    with _opened(path) as (file, size):
+        return _describe(choose_dataset(file, size, dataset))[0]
+
+
+def read_keywords(path: str | os.PathLike[str], dataset: int | None = None) -> dict[str, str]:
+    """Read the keywords of one data set, in upper case, with their values.
+
+    They may identify a person: they must not reach results, logs or messages. Parameters and
+    errors as in `read_fcs`, as far as HEADER and TEXT go.
+    """
+    with _opened(path) as (file, size):
+        return choose_dataset(file, size, dataset).keywords
+
+
+def hash_file(path: str | os.PathLike[str]) -> str:
+    """Return the SHA-256 of a file's content, 64 hexadecimal digits.
+
+    Raises
+    ------
+    FcsError
+        When the file cannot be read.
+    """
+    with _opened(path) as (file, _):
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def _opened(path: str | os.PathLike[str]) -> Iterator[tuple[BufferedReader, int]]:
+    """Open a file with its size; errors inside gain the file's name."""
+    name = Path(path).name
+    try:
+        with open(path, "rb") as file:
+            yield file, os.fstat(file.fileno()).st_size
+    except FcsError as error:
+        raise error.at(name) from error
+    except OSError as error:
+        raise FcsError(
+            f"it cannot be read ({error.strerror})",
+            where=name,
+            advice="Check that the file is there and that you may read it.",
+        ) from error
+
+
+def _describe(described: DataSet) -> tuple[FileHeader, ParameterList, Layout]:
+    keywords = described.keywords
+    mode_flags = refuse_other_modes(keywords)
+    parameters = read_parameters(keywords)
+    read_byte_order(keywords)
+    layout = find_events(described.header, keywords, parameters, described.available)
+    channels = tuple(parameter.channel for parameter in parameters.parameters)
+    spillover, spillover_flags = read_spillover(keywords, channels)
+    acquired_on, date_flags = read_date(keywords)
+    header = FileHeader(
+        version=described.header.version,
+        dataset=described.number,
+        n_datasets=described.n_datasets,
+        n_events=layout.n_events,
+        channels=channels,
+        spillover=spillover,
+        time_channel=parameters.time_channel,
+        instrument=read_instrument(keywords),
+        acquired_on=acquired_on,
+        began_at=read_clock(keywords, "$BTIM"),
+        ended_at=read_clock(keywords, "$ETIM"),
+        flags=(
+            *described.flags,
+            *mode_flags,
+            *parameters.flags,
+            *layout.flags,
+            *_check_analysis(described),
+            *spillover_flags,
+            *date_flags,
+        ),
+    )
+    return header, parameters, layout
+
+
+def _check_analysis(described: DataSet) -> tuple[str, ...]:
+    stated = [
+        read_count(described.keywords.get(key, "")) or 0
+        for key in ("$BEGINANALYSIS", "$ENDANALYSIS")
+    ]
+    spans = [Span(*stated)] if stated[0] else []
+    if described.header.analysis is not None:
+        spans.append(described.header.analysis)
+    if any(span.end >= described.available or span.end < span.begin for span in spans):
+        return ("analysis_offset: ANALYSIS is not where the file says; it is not used",)
+    return ()

@@ -1,0 +1,232 @@
+"""Write a simulated study: FCS files, sample sheet, the other tables, and the truth."""
+
+from __future__ import annotations
+
+import csv
+import datetime
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from cytoflow_car.errors import StudyError
+from cytoflow_car.fcs import write_fcs
+from cytoflow_car.simulate.course import Patient, draw_patients
+from cytoflow_car.simulate.cytometer import Acquisition, Session, acquire, draw_session
+from cytoflow_car.simulate.panels import CAR_ANTIGEN, PANELS, TIME_STEP_SECONDS
+from cytoflow_car.simulate.plan import Tube, plan_tubes
+from cytoflow_car.simulate.sheets import (
+    SAMPLE_COLUMNS,
+    infusion_rows,
+    lab_rows,
+    patient_rows,
+    sample_row,
+)
+from cytoflow_car.simulate.specimens import (
+    Draw,
+    draw_blood,
+    draw_donor,
+    draw_fluid,
+    draw_marrow,
+)
+from cytoflow_car.simulate.truth import count_live, tell_truth
+
+_TURNAROUND = datetime.timedelta(minutes=7)
+
+#: SD of log10 gain between sessions: what a channel drifts from day to day.
+GAIN_SD = 0.06
+
+_TRUTH_COLUMNS = (
+    "file", "measurement", "planted", "value", "unit", "n_events", "n_denominator",
+)  # fmt: skip
+
+
+def simulate_cohort(
+    out: Path,
+    *,
+    patients: int,
+    events: int,
+    seed: int,
+    gain_sd: float = GAIN_SD,
+    small: bool = False,
+) -> None:
+    """Write a study folder of simulated patients with known truth.
+
+    The same arguments give the same bytes. What a patient has does not depend on `events`.
+
+    Parameters
+    ----------
+    out
+        The study folder; made where missing.
+    patients
+        Number of patients, at least 1.
+    events
+        Events a file, at least 100; fewer in cerebrospinal fluid, of which the whole tube is run.
+    seed
+        Decides everything.
+    gain_sd
+        SD of log10 gain of a detector between sessions.
+    small
+        Plan fewer time points, so that the folder stays small.
+
+    Raises
+    ------
+    StudyError
+        When a number is out of range, or `out` already holds a study.
+    """
+    _check(out, patients, events, seed, gain_sd)
+    course_seed, draw_seed, session_seed, file_seed = np.random.SeedSequence(seed).spawn(4)
+    course_rng = np.random.default_rng(course_seed)
+    cohort = draw_patients(patients, course_rng)
+    tubes = plan_tubes(cohort, small, course_rng)
+    draws = _draw_specimens(tubes, draw_seed)
+    n_sessions = max(tube.session for tube in tubes)
+    sessions = [
+        draw_session(gain_sd, np.random.default_rng(child))
+        for child in session_seed.spawn(n_sessions)
+    ]
+    began = _session_dates(tubes)
+    (out / "fcs").mkdir(parents=True, exist_ok=True)
+    truth: list[dict[str, object]] = []
+    sheet: list[dict[str, object]] = []
+    for number, (tube, child) in enumerate(zip(tubes, file_seed.spawn(len(tubes)), strict=True)):
+        rng = np.random.default_rng(child)
+        draw = draws[tube.specimen_id]
+        row = sample_row(tube, draw)
+        sheet.append(row)
+        if tube.not_done:
+            continue
+        acquisition = _run_tube(tube, draw, sessions[tube.session - 1], events, rng)
+        _write(
+            out / str(row["file"]),
+            acquisition,
+            began[tube.session] + (number % 60) * _TURNAROUND,
+        )
+        if tube.role == "specimen":
+            truth += _truth_rows(str(row["file"]), tube, draw, acquisition)
+    _write_csv(out / "samples.csv", SAMPLE_COLUMNS, sheet)
+    _write_csv(out / "truth.csv", _TRUTH_COLUMNS, truth)
+    _write_tables(out, cohort, course_rng)
+
+
+def _check(out: Path, patients: int, events: int, seed: int, gain_sd: float) -> None:
+    for name, value, least in (
+        ("patients", patients, 1),
+        ("events", events, 100),
+        ("seed", seed, 0),
+        ("gain_sd", gain_sd, 0),
+    ):
+        if not value >= least:
+            raise StudyError(f"{name} {value}", where="simulate", expected=f"at least {least}")
+    if (out / "samples.csv").exists() or (out / "fcs").exists():
+        raise StudyError(
+            "holds a study already",
+            where=str(out),
+            expected="a folder without samples.csv and fcs",
+            advice="Name another folder, or remove the old study",
+        )
+
+
+def _draw_specimens(tubes: list[Tube], seed: np.random.SeedSequence) -> dict[str, Draw]:
+    draws: dict[str, Draw] = {}
+    first = {tube.specimen_id: tube for tube in reversed(tubes)}
+    for name, child in zip(sorted(first), seed.spawn(len(first)), strict=True):
+        tube, rng = first[name], np.random.default_rng(child)
+        if tube.patient is None:
+            draws[name] = draw_donor(rng)
+        else:
+            draw = {"PB": draw_blood, "BM": draw_marrow, "CSF": draw_fluid}[tube.specimen]
+            draws[name] = draw(tube.patient, tube.day, rng)
+    return draws
+
+
+def _run_tube(
+    tube: Tube,
+    draw: Draw,
+    session: Session,
+    events: int,
+    rng: np.random.Generator,
+) -> Acquisition:
+    n_events = int(events * tube.share)
+    counting = tube.counting
+    if draw.specimen == "CSF":
+        whole = (draw.rates.sum() + counting.beads_per_ul) * counting.volume_ul
+        n_events = min(n_events, int(rng.poisson(whole)))
+    return acquire(
+        draw,
+        PANELS[tube.name],
+        session,
+        n_events,
+        rng,
+        beads_per_ul=counting.beads_per_ul,
+        omitted=CAR_ANTIGEN[tube.name] if tube.role == "fmo" else "",
+    )
+
+
+def _session_dates(tubes: list[Tube]) -> dict[int, datetime.datetime]:
+    """Return when each session began: after its last draw; patients enrol 11 days apart."""
+    enrolled = datetime.datetime(2024, 1, 8, 9, 0)
+    dates: dict[int, datetime.datetime] = {}
+    for tube in tubes:
+        if tube.patient is not None:
+            drawn = enrolled + datetime.timedelta(days=11 * tube.patient.number + tube.day)
+            dates[tube.session] = max(drawn, dates.get(tube.session, drawn))
+    return dates
+
+
+def _write(path: Path, acquisition: Acquisition, began: datetime.datetime) -> None:
+    values = acquisition.events.values
+    ended = began + datetime.timedelta(seconds=float(values[-1, -1]) if len(values) else 0.0)
+    keywords = {
+        "$CYT": "Simulated cytometer",
+        "$CYTSN": "SIM-1",
+        "$DATE": began.strftime("%d-%b-%Y").upper(),
+        "$BTIM": began.strftime("%H:%M:%S"),
+        "$ETIM": ended.strftime("%H:%M:%S"),
+        "$FIL": path.name,
+        "$TIMESTEP": str(TIME_STEP_SECONDS),
+    }
+    write_fcs(path, acquisition.events, spillover=acquisition.spillover, keywords=keywords)
+
+
+def _truth_rows(
+    file: str, tube: Tube, draw: Draw, acquisition: Acquisition
+) -> Iterable[dict[str, object]]:
+    rows = tell_truth(
+        tube.name,
+        draw,
+        count_live(acquisition),
+        beads_per_ul=tube.counting.beads_per_ul,
+        counted_blood=tube.counting.counted_blood,
+    )
+    for row in rows:
+        yield {
+            "file": file,
+            "measurement": row.measurement,
+            "planted": f"{row.planted:.8g}",
+            "value": "" if row.value is None else f"{row.value:.8g}",
+            "unit": row.unit,
+            "n_events": row.n_events,
+            "n_denominator": row.n_denominator,
+        }
+
+
+def _write_tables(out: Path, cohort: list[Patient], rng: np.random.Generator) -> None:
+    for name, rows in (
+        ("infusions.csv", infusion_rows(cohort)),
+        ("patients.csv", patient_rows(cohort)),
+        ("labs.csv", lab_rows(cohort, rng)),
+    ):
+        _write_csv(out / name, tuple(rows[0]), rows)
+    (out / "study.toml").write_text(
+        'name = "Simulated CAR19 and CAR22 cohort"\nsimulated = true\n',
+        encoding="utf-8",
+        newline="\n",
+    )
+
+
+def _write_csv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, columns, restval="", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)

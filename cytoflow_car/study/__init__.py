@@ -1,0 +1,1 @@
+"""The study folder: sheet, infusions, moved gates; plan, run and results."""

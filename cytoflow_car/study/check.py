@@ -1,0 +1,243 @@
+"""Check a study before it is run: sheet, templates and files' headers, without their events."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Literal
+
+from cytoflow_car.errors import CytoflowCarError
+from cytoflow_car.fcs import FileHeader, hash_file, read_header
+from cytoflow_car.gating.tree import control_cuts
+from cytoflow_car.preprocess.compensation import fluorescence_channels
+from cytoflow_car.preprocess.panel import assign_markers
+from cytoflow_car.study.cells import nearest
+from cytoflow_car.study.plan import find_controls
+from cytoflow_car.study.records import CONTROL_ROLES, Moment, SheetRow, Study
+from cytoflow_car.study.spillover import read_spillover
+from cytoflow_car.template import Template, load_template
+
+Headers = Mapping[str, FileHeader]
+Templates = Mapping[str, Template]
+
+#: White cells, 10⁹ a litre; outside of these somebody has most likely taken another unit.
+_LEAST_WBC, _MOST_WBC = 0.001, 500.0
+_FARTHEST_BLOOD_COUNT = timedelta(hours=24)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something to look at before a run.
+
+    Attributes
+    ----------
+    level
+        ``error`` where a run would fail or refuse, else ``warning``.
+    where
+        Row or file.
+    """
+
+    level: Literal["error", "warning"]
+    where: str
+    message: str
+
+
+def check_study(study: Study, templates_folder: Path | None = None) -> tuple[Finding, ...]:
+    """Check a study that was read: templates, headers of all files, controls, blood counts.
+
+    Parameters
+    ----------
+    templates_folder
+        A laboratory's own templates, which come before those built in.
+
+    Returns
+    -------
+    Errors before warnings, each in the sheet's order; nothing where all is well.
+    """
+    findings: list[Finding] = []
+    templates = _load_templates(study, templates_folder, findings)
+    rows = [row for row in study.rows if row.use != "exclude"]
+    headers = _read_headers(rows, findings)
+    for row in rows:
+        if row.sample_id in headers:
+            findings.extend(_check_file(row, headers[row.sample_id], templates))
+        findings.extend(_check_blood_count(row))
+        findings.extend(_check_templates_of(row, study, templates))
+    findings.extend(_check_content(rows, headers))
+    findings.extend(_check_patients(study))
+    findings.extend(_check_overrides(study, templates))
+    return tuple(sorted(findings, key=lambda finding: finding.level))
+
+
+def _load_templates(
+    study: Study, folder: Path | None, findings: list[Finding]
+) -> dict[str, Template]:
+    users: dict[str, SheetRow] = {}
+    for row in study.rows:
+        for name in row.templates:
+            users.setdefault(name, row)
+    templates = {}
+    for name, row in users.items():
+        try:
+            templates[name] = load_template(name, folder)
+        except CytoflowCarError as error:
+            findings.append(Finding("error", f"{row.where}, column template", str(error)))
+    return templates
+
+
+def _read_headers(rows: list[SheetRow], findings: list[Finding]) -> dict[str, FileHeader]:
+    headers = {}
+    for row in rows:
+        if row.path is None:
+            continue
+        if not row.path.is_file():
+            findings.append(_error(row, f"there is no file {row.file}", "file"))
+            continue
+        try:
+            headers[row.sample_id] = read_header(row.path, row.dataset)
+        except (CytoflowCarError, OSError) as error:
+            findings.append(_error(row, str(error), "file"))
+    return headers
+
+
+def _check_file(row: SheetRow, header: FileHeader, templates: Templates) -> Iterator[Finding]:
+    if header.n_events == 0:
+        yield _error(row, "the file has no events", "file")
+    if row.role not in ("specimen", *CONTROL_ROLES):
+        return
+    for name in row.templates:
+        if name in templates:
+            try:
+                assign_markers(header.channels, templates[name].markers)
+            except CytoflowCarError as error:
+                yield _error(row, f"template {name} does not fit the file: {error}", "template")
+    if isinstance(row.spillover, Path):
+        try:
+            read_spillover(row.spillover)
+        except CytoflowCarError as error:
+            yield _error(row, str(error), "spillover")
+    elif (
+        row.spillover == "file"
+        and header.spillover is None
+        and len(fluorescence_channels(header.channels)) > 1
+    ):
+        yield _error(
+            row,
+            "the file has several colours and no spillover; give a CSV, or 'applied' where its "
+            "values are compensated already, or 'none'",
+            "spillover",
+        )
+
+
+def _check_blood_count(row: SheetRow) -> Iterator[Finding]:
+    wbc, alc = row.wbc_10e9_per_l, row.alc_10e9_per_l
+    if wbc is not None and not _LEAST_WBC <= wbc <= _MOST_WBC:
+        yield _warning(row, f"{wbc:g} is implausible in 10⁹ a litre", "wbc_10e9_per_l")
+    if wbc is not None and alc is not None and alc > wbc:
+        yield _warning(row, f"{alc:g} lymphocytes, but {wbc:g} white cells", "alc_10e9_per_l")
+    collected = row.collected_at or row.collected_on
+    if row.cbc_at is not None and collected is not None and _is_far(row.cbc_at, collected):
+        yield _warning(row, f"blood count of {row.cbc_at}, but specimen of {collected}", "cbc_at")
+
+
+def _is_far(one: Moment, other: Moment) -> bool:
+    if isinstance(one, datetime) and isinstance(other, datetime):
+        return abs(one - other) > _FARTHEST_BLOOD_COUNT
+    days = [at.date() if isinstance(at, datetime) else at for at in (one, other)]
+    return abs(days[0] - days[1]) > _FARTHEST_BLOOD_COUNT
+
+
+def _check_templates_of(row: SheetRow, study: Study, templates: Templates) -> Iterator[Finding]:
+    if row.role != "specimen" or row.not_done_reason:
+        return
+    measured: dict[str, str] = {}
+    for name in row.templates:
+        template = templates.get(name)
+        if template is None:
+            continue
+        if row.specimen not in template.specimens:
+            yield _warning(
+                row,
+                f"template {name} is meant for {', '.join(template.specimens)}, not for "
+                f"{row.specimen}",
+                "template",
+            )
+        cuts = [cut.marker for rule in template.populations for cut in control_cuts(rule)]
+        if cuts and not row.baseline and not find_controls(row, study, template):
+            yield _warning(
+                row,
+                f"no control for {', '.join(dict.fromkeys(cuts))} of template {name}: what it "
+                "measures stays unconfirmed",
+            )
+        for measure in template.measurements:
+            if measured.setdefault(measure.name, name) != name:
+                yield _error(
+                    row,
+                    f"templates {measured[measure.name]} and {name} both measure {measure.name}",
+                    "template",
+                )
+
+
+def _check_content(rows: list[SheetRow], headers: Headers) -> Iterator[Finding]:
+    """Find two rows whose events would be counted twice."""
+    by_size: dict[int, list[SheetRow]] = {}
+    for row in rows:
+        if row.sample_id in headers and row.path is not None and row.use in ("report", "append"):
+            by_size.setdefault(row.path.stat().st_size, []).append(row)
+    for alike in by_size.values():
+        # Files of unlike size differ, so most need not be read.
+        if len(alike) < 2:
+            continue
+        seen: dict[tuple[str, int], SheetRow] = {}
+        for row in alike:
+            assert row.path is not None
+            first = seen.setdefault((hash_file(row.path), headers[row.sample_id].dataset), row)
+            if first is not row:
+                yield _error(
+                    row,
+                    f"{row.file} has the same content as {first.file} of row {first.line} "
+                    f"({first.sample_id})",
+                    "file",
+                )
+
+
+def _check_patients(study: Study) -> Iterator[Finding]:
+    specimens = [row for row in study.rows if row.role == "specimen" and row.use != "exclude"]
+    patients = dict.fromkeys(row.patient_id for row in specimens)
+    for patient in patients:
+        if not any(row.baseline for row in specimens if row.patient_id == patient):
+            yield Finding("warning", "samples.csv, column baseline", f"{patient} has no baseline")
+    for patient in dict.fromkeys(item.patient_id for item in study.infusions):
+        if patient not in patients:
+            message = f"{patient} has no specimen. {nearest(patient, list(patients))}".rstrip(". ")
+            yield Finding("warning", "infusions.csv, column patient_id", message)
+
+
+def _check_overrides(study: Study, templates: Templates) -> Iterator[Finding]:
+    for row in study.rows:
+        if not all(name in templates for name in row.templates):
+            continue
+        known = [
+            population for name in row.templates for population in templates[name].population_names
+        ]
+        for override in study.overrides.get(row.sample_id, ()):
+            if override.population not in known:
+                message = (
+                    f"no population {override.population!r} in the templates of "
+                    f"{row.sample_id}. {nearest(override.population, known)}"
+                )
+                yield Finding("error", "overrides.csv, column population", message.rstrip(". "))
+
+
+def _error(row: SheetRow, message: str, column: str = "") -> Finding:
+    return Finding("error", _place(row, column), message)
+
+
+def _warning(row: SheetRow, message: str, column: str = "") -> Finding:
+    return Finding("warning", _place(row, column), message)
+
+
+def _place(row: SheetRow, column: str) -> str:
+    return f"{row.where} ({row.sample_id})" + (f", column {column}" if column else "")

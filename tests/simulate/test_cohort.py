@@ -1,0 +1,322 @@
+"""The simulated study folder keeps the contract, and its truth is what was drawn."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+from pathlib import Path
+
+import flowio
+import numpy as np
+import pytest
+from scipy import stats
+
+from cytoflow_car.errors import StudyError
+from cytoflow_car.simulate import cells, simulate_cohort
+from cytoflow_car.simulate.course import RELAPSE_KINDS, draw_patients
+from cytoflow_car.simulate.cytometer import LIVE, acquire, draw_session
+from cytoflow_car.simulate.panels import PANELS
+from cytoflow_car.simulate.plan import plan_tubes
+from cytoflow_car.simulate.specimens import draw_blood, draw_fluid, draw_marrow
+from cytoflow_car.simulate.truth import count_live, tell_truth
+
+CONTRACT = {
+    "file", "dataset", "sample_id", "patient_id", "specimen", "specimen_id", "tube",
+    "acquisition", "collected_on", "day", "day_origin", "timing", "visit", "template", "role",
+    "baseline", "control_marker", "control_for", "batch", "instrument", "panel_version", "prep",
+    "use", "exclude_reason", "not_done_reason", "car_target", "car_reagent", "spillover",
+    "wbc_10e9_per_l", "alc_10e9_per_l", "cbc_at", "beads_per_tube", "bead_lot", "volume_ul",
+    "dilution", "kit", "pull_number", "collected_at", "acquired_at",
+}  # fmt: skip
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    """Return the rows of a CSV."""
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def hashes(folder: Path) -> dict[str, str]:
+    """Return relative path to hash for every file."""
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("simulated") / "study"
+    simulate_cohort(out, patients=4, events=400, seed=1, small=True)
+    return out
+
+
+@pytest.fixture(scope="module")
+def full_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("simulated") / "full"
+    simulate_cohort(out, patients=3, events=150, seed=2)
+    return out
+
+
+def test_the_same_call_gives_the_same_bytes(study: Path, tmp_path: Path) -> None:
+    simulate_cohort(tmp_path, patients=4, events=400, seed=1, small=True)
+    assert hashes(study) == hashes(tmp_path)
+
+
+def test_another_seed_gives_other_bytes(study: Path, tmp_path: Path) -> None:
+    simulate_cohort(tmp_path, patients=4, events=400, seed=2, small=True)
+    ours, others = hashes(study), hashes(tmp_path)
+    same = {path for path in ours if ours[path] == others.get(path)}
+    assert same <= {"study.toml"}
+
+
+def test_what_a_patient_has_does_not_depend_on_the_number_of_events(
+    study: Path, tmp_path: Path
+) -> None:
+    simulate_cohort(tmp_path, patients=4, events=200, seed=1, small=True)
+    ours, others = rows_of(study / "truth.csv"), rows_of(tmp_path / "truth.csv")
+    assert [(r["file"], r["measurement"], r["planted"]) for r in ours] == [
+        (r["file"], r["measurement"], r["planted"]) for r in others
+    ]
+    assert (study / "samples.csv").read_bytes() == (tmp_path / "samples.csv").read_bytes()
+
+
+def test_tables_have_the_columns_of_the_contract(study: Path) -> None:
+    columns = {
+        "samples": CONTRACT,
+        "infusions": {"patient_id", "infusion", "product", "car_target", "day", "dose_per_kg"},
+        "patients": {
+            "patient_id", "age_years", "sex", "disease_status", "tp53", "response",
+            "response_day", "relapse_day", "relapse_site", "death_day", "last_follow_up_day",
+            "transplant_day", "prior_blinatumomab_day", "prior_inotuzumab_day",
+            "prior_rituximab_day",
+        },
+        "labs": {"patient_id", "day", "test", "value", "unit", "lower_limit"},
+        "truth": {
+            "file", "measurement", "planted", "value", "unit", "n_events", "n_denominator",
+        },
+    }  # fmt: skip
+    for name, expected in columns.items():
+        assert set(rows_of(study / f"{name}.csv")[0]) == expected
+
+
+@pytest.mark.parametrize("name", ["study", "full_study"])
+def test_the_sheet_names_every_file_once(name: str, request: pytest.FixtureRequest) -> None:
+    folder: Path = request.getfixturevalue(name)
+    sheet = rows_of(folder / "samples.csv")
+    files = [row["file"] for row in sheet if row["file"]]
+    on_disk = {f"fcs/{path.name}" for path in (folder / "fcs").iterdir()}
+    assert len(files) == len(set(files))
+    assert set(files) == on_disk
+    assert len({row["sample_id"] for row in sheet}) == len(sheet)
+    for row in sheet:
+        assert bool(row["file"]) != bool(row["not_done_reason"])
+        assert (row["role"] == "specimen") == bool(row["patient_id"])
+
+
+@pytest.mark.parametrize("name", ["study", "full_study"])
+def test_each_batch_of_t_tubes_has_its_controls(name: str, request: pytest.FixtureRequest) -> None:
+    sheet = rows_of(request.getfixturevalue(name) / "samples.csv")
+    for row in sheet:
+        if row["role"] != "specimen" or row["tube"] == "B":
+            continue
+        controls = [c for c in sheet if c["batch"] == row["batch"] and c["control_for"] == "batch"]
+        assert any(c["role"] == "fmo" for c in controls)
+        assert any(
+            c["role"] == "untransduced" and c["car_reagent"] == row["car_reagent"] for c in controls
+        )
+        baselines = [
+            other
+            for other in sheet
+            if other["baseline"] == "yes"
+            and (other["patient_id"], other["tube"]) == (row["patient_id"], row["tube"])
+        ]
+        assert any(other["specimen"] == "PB" for other in baselines)
+
+
+def test_the_small_study_shows_what_a_trial_has(study: Path) -> None:
+    sheet = rows_of(study / "samples.csv")
+    infusions = rows_of(study / "infusions.csv")
+    assert len({row["patient_id"] for row in sheet if row["patient_id"]}) == 4
+    assert {row["specimen"] for row in sheet} == {"PB", "CSF", "BM"}
+    assert {row["role"] for row in sheet} == {"specimen", "fmo", "untransduced"}
+    assert {row["infusion"] for row in infusions if row["patient_id"] == "P01"} == {
+        "1",
+        "2",
+    }
+    assert sum(1 for row in sheet if row["not_done_reason"]) >= 1
+    assert sum(1 for row in rows_of(study / "patients.csv") if row["relapse_day"]) == 1
+
+
+def test_truth_is_unique_and_only_of_specimens(study: Path, full_study: Path) -> None:
+    for folder in (study, full_study):
+        truth = rows_of(folder / "truth.csv")
+        roles = {row["file"]: row["role"] for row in rows_of(folder / "samples.csv")}
+        keys = [(row["file"], row["measurement"]) for row in truth]
+        assert len(keys) == len(set(keys))
+        assert {roles[row["file"]] for row in truth} == {"specimen"}
+        for row in truth:
+            if row["unit"] == "%" and row["value"]:
+                n, total = int(row["n_events"]), int(row["n_denominator"])
+                assert float(row["value"]) == pytest.approx(100 * n / total, rel=1e-6)
+
+
+def test_before_infusion_there_is_no_car_t(full_study: Path) -> None:
+    baseline = {r["file"] for r in rows_of(full_study / "samples.csv") if r["baseline"] == "yes"}
+    rows = [
+        row for row in rows_of(full_study / "truth.csv")
+        if row["file"] in baseline and row["measurement"].startswith("car_t")
+    ]  # fmt: skip
+    assert rows
+    assert {(float(row["planted"]), row["value"]) for row in rows} == {(0.0, "0")}
+
+
+def test_no_keyword_tells_what_is_in_a_file(study: Path) -> None:
+    """Only the file's own name, times and instrument day differ between files of a tube."""
+    texts: dict[str, list[dict[str, str]]] = {}
+    for row in rows_of(study / "samples.csv"):
+        if row["file"]:
+            text = flowio.FlowData(study / row["file"], only_text=True).text
+            texts.setdefault(row["tube"], []).append(text)
+    allowed = {
+        "fil",
+        "date",
+        "btim",
+        "etim",
+        "tot",
+        "spillover",
+        "begindata",
+        "enddata",
+    }
+    for group in texts.values():
+        assert {frozenset(text) for text in group} == {frozenset(group[0])}
+        varying = {key for key in group[0] if len({text[key] for text in group}) > 1}
+        assert varying <= allowed
+
+
+def test_stored_values_and_spillover_are_those_of_the_panel(study: Path) -> None:
+    for row in rows_of(study / "samples.csv"):
+        if not row["file"]:
+            continue
+        data = flowio.FlowData(study / row["file"])
+        panel = PANELS[row["tube"]]
+        assert data.pnn_labels == ["FSC-A", "FSC-H", "SSC-A", *panel.detectors, "Time"]
+        assert data.pns_labels[3:-1] == [stain.marker for stain in panel.stains]
+        fields = data.text["spillover"].split(",")
+        assert tuple(fields[1 : 1 + len(panel.stains)]) == panel.detectors
+        values = np.reshape(data.events, (-1, data.channel_count))
+        assert np.all(np.isfinite(values))
+        assert values[:, :-1].max() < 262144
+        assert float(data.text["timestep"]) == 0.01
+
+
+@pytest.mark.parametrize("events", [3900])
+def test_the_small_study_fits_into_ten_megabytes(tmp_path: Path, events: int) -> None:
+    simulate_cohort(tmp_path, patients=4, events=events, seed=1, small=True)
+    size = sum(path.stat().st_size for path in tmp_path.rglob("*") if path.is_file())
+    assert 8.0e6 < size < 10e6
+
+
+@pytest.mark.parametrize(("tube", "target"), [("T", "CD19"), ("T22", "CD22")])
+def test_truth_counts_the_car_of_its_reagent(tube: str, target: str) -> None:
+    rng = np.random.default_rng(3)
+    patient = draw_patients(1, rng)[0]
+    expansion = next(e for e in patient.expansions if e.target == target)
+    draw = draw_blood(patient, expansion.infused_on + expansion.peak_day, rng)
+    session = draw_session(0.06, rng)
+    run = acquire(draw, PANELS[tube], session, 200_000, rng, beads_per_ul=250.0)
+    truth = {
+        row.measurement: row
+        for row in tell_truth(tube, draw, count_live(run), beads_per_ul=250.0, counted_blood=False)
+    }
+    drawn = [cells.CLASSES[label] for label in run.labels[run.kinds == LIVE]]
+    t = [cell for cell in drawn if cell.lineage == "T"]
+    car = sum(cell.car == target for cell in t)
+    row = truth["car_t_percent_of_t"]
+    assert (row.n_events, row.n_denominator) == (car, len(t))
+    assert row.value == pytest.approx(100 * car / len(t))
+    interval = stats.binomtest(car, len(t)).proportion_ci(0.9999)
+    assert interval.low < row.planted / 100 < interval.high
+    concentration = truth["car_t_per_ul"]
+    beads = sum(cell.name == "bead" for cell in drawn)
+    assert concentration.n_denominator == beads
+    assert concentration.value == pytest.approx(250.0 * car / beads)
+    assert concentration.value == pytest.approx(concentration.planted, rel=0.12)
+
+
+def test_marrow_shares_have_their_denominators() -> None:
+    rng = np.random.default_rng(4)
+    patient = draw_patients(1, rng)[0]
+    draw = draw_marrow(patient, 0, rng)
+    run = acquire(draw, PANELS["B"], draw_session(0.06, rng), 50_000, rng)
+    rows = tell_truth("B", draw, count_live(run), beads_per_ul=0.0, counted_blood=False)
+    truth = {row.measurement: row for row in rows}
+    drawn = [cells.CLASSES[label] for label in run.labels[run.kinds == LIVE]]
+    lineages = [cell.lineage for cell in drawn if cell.lineage != "particle"]
+    blasts, erythroid = lineages.count("blast"), lineages.count("erythroid")
+    granulocytes = lineages.count("granulocyte")
+    assert truth["blast_percent_of_nucleated"].n_denominator == len(lineages)
+    assert truth["blast_percent_of_cd45"].n_denominator == len(lineages) - erythroid
+    mononuclear = len(lineages) - erythroid - granulocytes
+    assert truth["blast_percent_of_mononuclear"].n_denominator == mononuclear
+    assert truth["blast_percent_of_mononuclear"].n_events == blasts
+    lymphocytes = sum(lineage in ("T", "B", "NK") for lineage in lineages)
+    assert truth["b_cell_cd19_percent_of_lymphocytes"].n_denominator == lymphocytes
+    assert truth["b_cell_cd22_percent_of_lymphocytes"].n_events == lineages.count("B")
+    assert truth["blast_percent_of_nucleated"].planted == pytest.approx(100 * patient.burden)
+
+
+def test_a_cohort_follows_the_course_of_such_trials() -> None:
+    patients = draw_patients(200, np.random.default_rng(9))
+    peaks = np.array([e.peak for p in patients for e in p.expansions])
+    second = np.array([p.expansions[1].infused_on for p in patients if len(p.expansions) > 1])
+    kinds = {p.relapse_kind for p in patients if p.relapse_kind}
+    assert 0.05 <= peaks.min() < peaks.max() <= 0.70
+    assert 33 <= second.min() < second.max() <= 156
+    assert 40 < np.median(second) < 62
+    assert len(second) > 140
+    assert kinds == set(RELAPSE_KINDS)
+    for patient in patients:
+        first = patient.expansions[0]
+        assert first.share_of_t(0) == 0
+        if len(patient.expansions) > 1:
+            # CAR22 waits until CAR19 is gone from the blood.
+            assert first.share_of_t(patient.expansions[1].infused_on) == 0
+    assert sum(p.residual == 0 for p in patients) > 150
+
+
+def test_every_draw_is_a_possible_specimen() -> None:
+    rng = np.random.default_rng(10)
+    for patient in draw_patients(20, rng):
+        for day in (0, 7, 14, 28, 60, 200, 400):
+            for draw_specimen in (draw_blood, draw_fluid, draw_marrow):
+                draw = draw_specimen(patient, day, rng)
+                assert np.all(draw.rates >= 0)
+                assert np.all(np.isfinite(draw.rates))
+                assert draw.rates[cells.T].sum() > 0
+            marrow = draw_marrow(patient, day, rng)
+            assert marrow.rates[cells.CELLS].sum() == pytest.approx(1.0)
+            assert marrow.rates[cells.BLASTS].sum() == pytest.approx(patient.blast_share(day))
+
+
+def test_tubes_of_many_patients_are_planned_once() -> None:
+    rng = np.random.default_rng(11)
+    tubes = plan_tubes(draw_patients(30, rng), False, rng)
+    names = [tube.sample_id for tube in tubes]
+    assert len(names) == len(set(names))
+    assert sum(bool(tube.not_done) for tube in tubes) >= 2
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"patients": 0}, {"events": 10}, {"seed": -1}, {"gain_sd": -0.1}]
+)
+def test_impossible_numbers_are_refused(tmp_path: Path, wrong: dict[str, float]) -> None:
+    numbers = {"patients": 1, "events": 200, "seed": 1} | wrong
+    with pytest.raises(StudyError, match=next(iter(wrong))):
+        simulate_cohort(tmp_path, **numbers)  # type: ignore[arg-type]
+
+
+def test_a_study_is_never_overwritten(study: Path) -> None:
+    with pytest.raises(StudyError, match="holds a study already"):
+        simulate_cohort(study, patients=1, events=200, seed=1)

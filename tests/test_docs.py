@@ -1,0 +1,216 @@
+"""The documentation builds, and everything that a person meets has its entry in it."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import doctest
+import importlib
+import pkgutil
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+import cytoflow_car
+from cytoflow_car import errors
+from cytoflow_car.cli import cli
+from cytoflow_car.gating import METHODS
+from cytoflow_car.gating.tree import PopulationRule
+from cytoflow_car.measure import MEASURES
+from cytoflow_car.measure.detection import DetectionRule
+from cytoflow_car.model.measurement import Status
+from cytoflow_car.model.panel import Marker
+from cytoflow_car.preprocess.scales import ScaleSetting
+from cytoflow_car.qc.acquisition import AcquisitionSetting
+from cytoflow_car.study import infusions, overrides, sheet
+from cytoflow_car.tables import columns
+from cytoflow_car.template import CarStain, Template
+
+ROOT = Path(__file__).resolve().parent.parent
+REFERENCE = ROOT / "docs" / "reference"
+
+_HEADING = re.compile(r"^(#+) +(.+)$")
+_ROW = re.compile(r"^\| `([^`]+)` \|(.*)\|$")
+
+
+def entries(page: str, section: str | None = None) -> dict[str, str]:
+    """Return the rows of a page's tables whose first cell is a name: name to the other cells.
+
+    Parameters
+    ----------
+    section
+        Only below the heading of this text, subheadings included.
+    """
+    found: dict[str, str] = {}
+    # Level of the heading that is read below; 0 for the whole page, None for elsewhere.
+    inside = 0 if section is None else None
+    seen = section is None
+    for line in (REFERENCE / page).read_text(encoding="utf-8").splitlines():
+        heading, row = _HEADING.match(line), _ROW.match(line)
+        if heading and section is not None:
+            level = len(heading[1])
+            if heading[2] == section:
+                inside, seen = level, True
+            elif inside is not None and level <= inside:
+                inside = None
+        elif row and inside is not None:
+            found[row[1]] = row[2].strip()
+    assert seen, f"{page} has no section {section!r}"
+    return found
+
+
+def fields(record: type, without: str = "") -> set[str]:
+    return {field.name for field in dataclasses.fields(record)} - {without}
+
+
+def test_the_documentation_builds_without_a_warning(tmp_path: Path) -> None:
+    finished = subprocess.run(
+        [
+            *(sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-b", "html"),
+            *("-d", str(tmp_path / "doctrees"), str(ROOT / "docs"), str(tmp_path / "html")),
+        ],
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+    )
+    assert finished.returncode == 0, f"\n{finished.stdout}{finished.stderr}"
+
+
+@pytest.mark.parametrize(
+    ("section", "described"),
+    [
+        ("measurements", columns.MEASUREMENTS),
+        ("timepoints", columns.TIMEPOINTS),
+        ("gates", columns.GATES),
+        ("qc", columns.QC),
+        ("files", columns.FILES),
+        ("failures", columns.FAILURES),
+        ("Beside each measurement", columns.BESIDE),
+    ],
+)
+def test_every_column_of_the_results_is_described(section: str, described: dict[str, str]) -> None:
+    stands = entries("results-folder.md", section)
+    assert described == {name: stands.get(name) for name in described}
+
+
+@pytest.mark.parametrize(
+    ("section", "read"),
+    [
+        ("samples.csv", sheet.COLUMNS),
+        ("infusions.csv", infusions.COLUMNS),
+        ("overrides.csv", overrides.COLUMNS),
+    ],
+)
+def test_every_column_of_the_study_folder_is_described(section: str, read: tuple[str, ...]) -> None:
+    assert set(read) == set(entries("study-folder.md", section))
+
+
+@pytest.mark.parametrize(
+    ("section", "names"),
+    [
+        ("Template", fields(Template)),
+        ("Marker", fields(Marker)),
+        ("Car stain", fields(CarStain)),
+        ("Scale", fields(ScaleSetting)),
+        ("Acquisition", fields(AcquisitionSetting)),
+        ("Population", fields(PopulationRule)),
+        ("Detection", fields(DetectionRule)),
+        *((f"Gate method `{name}`", fields(cls, "method")) for name, cls in METHODS.items()),
+        *((f"Measure `{name}`", fields(cls, "measure")) for name, cls in MEASURES.items()),
+    ],
+)
+def test_every_field_of_a_template_is_described(section: str, names: set[str]) -> None:
+    assert names == set(entries("templates.md", section))
+
+
+def test_every_gate_method_is_explained() -> None:
+    text = (ROOT / "docs" / "explanation" / "gating.md").read_text(encoding="utf-8")
+    assert [name for name in METHODS if f"`{name}`" not in text] == []
+
+
+TEMPLATES = {path.stem: path for path in sorted((ROOT / "gating_templates").glob("*.toml"))}
+
+
+def test_every_template_is_described() -> None:
+    assert set(TEMPLATES) == set(entries("templates.md", "Built-in templates"))
+
+
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_every_measurement_is_described(name: str) -> None:
+    template = tomllib.loads(TEMPLATES[name].read_text(encoding="utf-8"))
+    measured = {item["name"] for item in template["measurements"]}
+    assert measured == set(entries("measurements.md", name))
+
+
+def test_every_error_is_described() -> None:
+    kinds = {
+        kind.code: f"`{kind.__name__}`"
+        for kind in vars(errors).values()
+        if isinstance(kind, type) and issubclass(kind, errors.CytoflowCarError)
+    }
+    described = entries("errors.md", "Kinds of error")
+    assert kinds == {code: cells.partition(" |")[0] for code, cells in described.items()}
+
+
+def test_every_status_is_described() -> None:
+    assert set(Status) == set(entries("statuses-and-flags.md", "Statuses"))
+
+
+def test_every_flag_of_the_science_is_described() -> None:
+    described = entries("statuses-and-flags.md")
+    assert sorted(set(_flags_in_the_code()) - set(described)) == []
+
+
+def _flags_in_the_code() -> Iterator[str]:
+    """Yield text constants that look like flags; ``FEW_{name}`` counts as its table entry does."""
+    for floor in ("gating", "measure", "qc"):
+        for path in (ROOT / "cytoflow_car" / floor).glob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                    flag = re.fullmatch(r"([A-Z]+(?:_[A-Z]+)+):?", node.value)
+                    if flag:
+                        yield flag[1]
+
+
+def _commands(command: click.Command, name: str) -> Iterator[tuple[str, click.Command]]:
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for child in command.list_commands(context):
+            below = command.get_command(context, child)
+            assert below is not None
+            yield from _commands(below, f"{name} {child}")
+    else:
+        yield name, command
+
+
+COMMANDS = dict(_commands(cli, "cytoflow-car"))
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_is_described(name: str) -> None:
+    command = COMMANDS[name]
+    options = {
+        max(parameter.opts, key=len)
+        for parameter in command.params
+        if isinstance(parameter, click.Option)
+    }
+    assert command.help
+    assert options == set(entries("cli.md", f"`{name}`"))
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        item.name
+        for item in pkgutil.walk_packages(cytoflow_car.__path__, "cytoflow_car.")
+        if not item.name.endswith("__main__")
+    ],
+)
+def test_examples_in_docstrings_are_true(module: str) -> None:
+    assert doctest.testmod(importlib.import_module(module)).failed == 0
