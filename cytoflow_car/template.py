@@ -14,8 +14,16 @@ from typing import Any, ClassVar, Literal
 
 from cytoflow_car.errors import TemplateError
 from cytoflow_car.gating import METHODS
-from cytoflow_car.gating.shapes import Boolean, Quadrant, Reference
-from cytoflow_car.gating.thresholds import ValleyCut
+from cytoflow_car.gating.shapes import (
+    AnyGateMethod,
+    Boolean,
+    FixedEllipsoid,
+    FixedPolygon,
+    Quadrant,
+    Rectangle,
+    Reference,
+)
+from cytoflow_car.gating.thresholds import ControlCut, ValleyCut
 from cytoflow_car.gating.tree import PopulationRule
 from cytoflow_car.measure import MEASURES, Measure
 from cytoflow_car.measure.detection import DetectionRule
@@ -275,6 +283,9 @@ def _faults(template: Template) -> Iterator[tuple[str, str, str]]:
             yield "scatter", f"no marker {name!r}", ", ".join(markers)
     if template.car is not None and template.car.marker not in markers:
         yield "car", f"no marker {template.car.marker!r}", ", ".join(markers)
+    for name in ("confidence", "review_below"):
+        if not 0 < getattr(template, name) < 1:
+            yield name, f"{getattr(template, name):g}", "between 0 and 1"
     yield from _population_faults(template, markers)
     yield from _measurement_faults(template, markers)
 
@@ -301,12 +312,31 @@ def _population_faults(template: Template, markers: list[str]) -> Iterator[tuple
             ):
                 if name.removeprefix("!") not in known[1:]:
                     yield place, f"population {name!r} is not defined above it", ", ".join(known[1:])
-        if isinstance(rule.gate, ValleyCut) and not rule.gate.low < rule.gate.prior < rule.gate.high:
-            yield place, "low, prior and high are not in order", "low < prior < high"
+        for problem, expected in _gate_faults(rule.gate):
+            yield place, problem, expected
         if any(not name or "/" in name or name.startswith("!") for name in rule.names):
             yield place, "a name that cannot be used", "no / and no leading !"
         yield from _doubled(place, [*known, *rule.names])
         known.extend(rule.names)
+
+
+def _gate_faults(gate: AnyGateMethod) -> Iterator[tuple[str, str]]:
+    sides = (gate, *getattr(gate, "sides", ()), getattr(gate, "x", None), getattr(gate, "y", None))
+    for cut in sides:
+        if isinstance(cut, ValleyCut) and not cut.low < cut.prior < cut.high:
+            yield "low, prior and high are not in order", "low < prior < high"
+        if isinstance(cut, ControlCut) and not 0 < cut.quantile < 1:
+            yield f"quantile {cut.quantile:g}", "between 0 and 1"
+    if isinstance(gate, Rectangle) and not gate.sides:
+        yield "a rectangle without sides", "at least one"
+    if isinstance(gate, FixedPolygon) and len(gate.vertices) < 3:
+        yield f"polygon of {len(gate.vertices)} vertices", "at least 3"
+    if isinstance(gate, FixedEllipsoid):
+        lengths = {len(gate.center), len(gate.axis_ends), *map(len, gate.axis_ends)}
+        if lengths != {len(gate.axes)}:
+            yield "coordinates do not fit the axes", f"{len(gate.axes)} a point, as many ends"
+    if isinstance(gate, Boolean) and (gate.operation == "not") != (len(gate.populations) == 1):
+        yield f"{gate.operation!r} of {len(gate.populations)} populations", "not of one, else several"
 
 
 def _measurement_faults(template: Template, markers: list[str]) -> Iterator[tuple[str, str, str]]:
@@ -330,6 +360,8 @@ def _measurement_faults(template: Template, markers: list[str]) -> Iterator[tupl
         for name in (*rule.least_events, *rule.interfering):
             if name not in populations:
                 yield place, f"no population {name!r}", ", ".join(sorted(populations))
+        if not 0 < rule.alpha < 1:
+            yield place, f"alpha {rule.alpha:g}", "between 0 and 1"
         if not 0 < rule.lod_events <= rule.loq_events:
             yield place, "lod_events and loq_events are not in order", "0 < lod <= loq"
 

@@ -7,8 +7,10 @@ Exit codes: 0 all done; 1 some files failed; 2 usage, sheet or template wrong; 3
 from __future__ import annotations
 
 import errno
+import sys
 import traceback
 from importlib import import_module
+from io import TextIOWrapper
 from typing import Any
 
 import click
@@ -84,4 +86,7 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line and exit with its code."""
+    # A sign that a console's encoding lacks must not end a run.
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     cli(prog_name="cytoflow-car")

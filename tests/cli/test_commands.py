@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -81,6 +82,18 @@ def test_it_runs_as_a_module() -> None:
     assert done.returncode == 2
     assert "No such command 'nothing'" in done.stderr
     assert done.stdout == ""
+
+
+def test_a_sign_that_the_console_lacks_ends_nothing() -> None:
+    code = (
+        "import sys, click; from cytoflow_car import cli\n"
+        "cli.cli.add_command(click.Command('say', callback=lambda: click.echo('10⁹')))\n"
+        "cli._Commands.get_command = click.Group.get_command\n"
+        "sys.argv = ['cytoflow-car', 'say']; cli.main()"
+    )
+    environment = {**os.environ, "PYTHONIOENCODING": "cp1252", "PYTHONUTF8": "0"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, env=environment)
+    assert (done.returncode, done.stdout.strip()) == (0, b"10\\u2079"), done.stderr
 
 
 def test_version() -> None:
