@@ -63,9 +63,7 @@ class CytoflowCarError(Exception):
     def at(self, where: str) -> CytoflowCarError:
         """Return the same error with its place prefixed by `where` (for example the sample)."""
         place = f"{where}, {self.where}" if self.where else where
-        return type(self)(
-            self.problem, where=place, expected=self.expected, advice=self.advice
-        )
+        return type(self)(self.problem, where=place, expected=self.expected, advice=self.advice)
 
     def __reduce__(self) -> tuple[object, ...]:
         # Keyword-only arguments do not survive the default pickling between processes.

@@ -1,4 +1,4 @@
-"""Gating templates: TOML in, frozen records out, every fault named with its population and field."""
+"""Gating templates: TOML in, frozen records out, faults named with population and field."""
 
 from __future__ import annotations
 
@@ -209,7 +209,9 @@ def _readable(faults: list[Any], table: dict[str, Any], where: str) -> TemplateE
         applies = True
         for step in fault["loc"]:
             if step in unions:
-                chosen = value.get("method", value.get("measure")) if isinstance(value, dict) else None
+                chosen = (
+                    value.get("method", value.get("measure")) if isinstance(value, dict) else None
+                )
                 applies = applies and chosen == unions[step]
                 continue
             if isinstance(value, dict):
@@ -217,9 +219,7 @@ def _readable(faults: list[Any], table: dict[str, Any], where: str) -> TemplateE
                 place.append(str(step))
             elif isinstance(value, list) and isinstance(step, int) and step < len(value):
                 value = value[step]
-                label = (
-                    value.get("name", value.get("assay")) if isinstance(value, dict) else None
-                )
+                label = value.get("name", value.get("assay")) if isinstance(value, dict) else None
                 place.append(repr(label) if label else f"number {step + 1}")
         if applies:
             return _one_fault(fault, place, where)
@@ -240,9 +240,18 @@ def _one_fault(fault: Any, place: list[str], where: str) -> TemplateError:
     if fault["type"] == "unexpected_keyword_argument":
         names = {
             name
-            for cls in (Template, PopulationRule, Marker, DetectionRule, ScaleSetting,
-                        AcquisitionSetting, CarStain, *METHODS.values(), *MEASURES.values())
-            for name in cls.__dataclass_fields__
+            for cls in (
+                Template,
+                PopulationRule,
+                Marker,
+                DetectionRule,
+                ScaleSetting,
+                AcquisitionSetting,
+                CarStain,
+                *METHODS.values(),
+                *MEASURES.values(),
+            )
+            for name in getattr(cls, "__dataclass_fields__", ())
         }
         near = difflib.get_close_matches(place[-1], names, n=1)
         advice = f"Did you mean {near[0]}?" if near else "Remove it"
@@ -283,9 +292,10 @@ def _faults(template: Template) -> Iterator[tuple[str, str, str]]:
             yield "scatter", f"no marker {name!r}", ", ".join(markers)
     if template.car is not None and template.car.marker not in markers:
         yield "car", f"no marker {template.car.marker!r}", ", ".join(markers)
-    for name in ("confidence", "review_below"):
-        if not 0 < getattr(template, name) < 1:
-            yield name, f"{getattr(template, name):g}", "between 0 and 1"
+    if not 0 < template.confidence < 1:
+        yield "confidence", f"{template.confidence:g}", "between 0 and 1"
+    if not 0 <= template.review_below <= 1:
+        yield "review_below", f"{template.review_below:g}", "0 to 1"
     yield from _population_faults(template, markers)
     yield from _measurement_faults(template, markers)
 
@@ -299,19 +309,29 @@ def _population_faults(template: Template, markers: list[str]) -> Iterator[tuple
         for marker in rule.gate.markers:
             if marker not in markers:
                 yield place, f"no marker {marker!r}", ", ".join(markers)
-        if isinstance(rule.gate, Quadrant) != (rule.quadrants is not None) or bool(rule.name) == bool(
-            rule.quadrants
-        ):
-            yield place, "name and quadrants do not fit the gate", "a name, or quadrants of a quadrant"
+        if isinstance(rule.gate, Quadrant) != (rule.quadrants is not None) or bool(
+            rule.name
+        ) == bool(rule.quadrants):
+            yield (
+                place,
+                "name and quadrants do not fit the gate",
+                "a name, or quadrants of a quadrant",
+            )
         for pattern in (rule.quadrants or {}).values():
             if pattern not in ("++", "+-", "-+", "--"):
                 yield place, f"quadrant {pattern!r}", "++, +-, -+ or --"
         if isinstance(rule.gate, Reference | Boolean):
             for name in (
-                [rule.gate.population] if isinstance(rule.gate, Reference) else rule.gate.populations
+                [rule.gate.population]
+                if isinstance(rule.gate, Reference)
+                else rule.gate.populations
             ):
                 if name.removeprefix("!") not in known[1:]:
-                    yield place, f"population {name!r} is not defined above it", ", ".join(known[1:])
+                    yield (
+                        place,
+                        f"population {name!r} is not defined above it",
+                        ", ".join(known[1:]),
+                    )
         for problem, expected in _gate_faults(rule.gate):
             yield place, problem, expected
         if any(not name or "/" in name or name.startswith("!") for name in rule.names):
@@ -336,7 +356,10 @@ def _gate_faults(gate: AnyGateMethod) -> Iterator[tuple[str, str]]:
         if lengths != {len(gate.axes)}:
             yield "coordinates do not fit the axes", f"{len(gate.axes)} a point, as many ends"
     if isinstance(gate, Boolean) and (gate.operation == "not") != (len(gate.populations) == 1):
-        yield f"{gate.operation!r} of {len(gate.populations)} populations", "not of one, else several"
+        yield (
+            f"{gate.operation!r} of {len(gate.populations)} populations",
+            "not of one, else several",
+        )
 
 
 def _measurement_faults(template: Template, markers: list[str]) -> Iterator[tuple[str, str, str]]:
@@ -354,7 +377,11 @@ def _measurement_faults(template: Template, markers: list[str]) -> Iterator[tupl
             if measure.marker not in markers:
                 yield place, f"no marker {measure.marker!r}", ", ".join(markers)
         elif measure.assay not in assays:
-            yield place, f"no assay {measure.assay!r} in the detection table", ", ".join(sorted(assays))
+            yield (
+                place,
+                f"no assay {measure.assay!r} in the detection table",
+                ", ".join(sorted(assays)),
+            )
     for rule in template.detection:
         place = f"detection {rule.assay!r}"
         for name in (*rule.least_events, *rule.interfering):

@@ -50,7 +50,7 @@ def f1(found: Mask, truth: Mask) -> float:
 
 
 def counted_tree(**populations: tuple[str | None, int]) -> PopulationTree:
-    """Make a tree of populations with given parents and counts; each holds its parent's first rows."""
+    """Make a tree of given parents and counts; a population holds its parent's first rows."""
     total = max(count for _, count in populations.values())
     made: dict[str, Population] = {}
     for name, (parent, count) in populations.items():

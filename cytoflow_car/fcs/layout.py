@@ -114,17 +114,10 @@ def find_events(
         if claim.span.begin >= header.text.end or claim.span.end <= header.text.begin
     ]
     sound = apart or claims
-    for error in (0, 1, -1) if total is not None else ():
-        fitting = [
-            claim
-            for claim in sound
-            if claim.span.end - claim.span.begin + 1 - error == total * row
-            and claim.span.begin + total * row <= available
-        ]
-        if fitting:
-            layout = _agree(fitting, claims, total, error)
-            overlap = () if apart else ("data_overlaps_text: by the offsets that fit $TOT",)
-            return replace(layout, flags=layout.flags + overlap)
+    exact = None if total is None else _fit_total(sound, claims, total, row, available)
+    if exact is not None:
+        overlap = () if apart else ("data_overlaps_text: by the offsets that fit $TOT",)
+        return replace(exact, flags=exact.flags + overlap)
     if parameters.has_surplus or not apart:
         raise FcsDataError(
             f"DATA of {len(sound[0].span)} bytes, and "
@@ -152,16 +145,29 @@ def _list_claims(header: Header, keywords: dict[str, str]) -> list[Claim]:
     return claims
 
 
-def _agree(fitting: list[Claim], claims: list[Claim], total: int, error: int) -> Layout:
-    begin = fitting[0].span.begin
-    if any(claim.span.begin != begin for claim in fitting):
-        raise _contradiction(fitting)
-    flags = []
-    if error:
-        flags.append(f"data_end_off_by_one: {fitting[0].source} states byte {fitting[0].span.end}")
-    if any(claim.span != fitting[0].span for claim in claims):
-        flags.append(f"data_offsets_differ: {_told(claims)}, {fitting[0].source} fits $TOT")
-    return Layout(begin, total, tuple(flags))
+def _fit_total(
+    sound: list[Claim], claims: list[Claim], total: int, row: int, available: int
+) -> Layout | None:
+    """Return where `total` events lie by the claims that leave room for them exactly, or None."""
+    for error in (0, 1, -1):
+        fitting = [
+            claim
+            for claim in sound
+            if claim.span.end - claim.span.begin + 1 - error == total * row
+            and claim.span.begin + total * row <= available
+        ]
+        if not fitting:
+            continue
+        chosen = fitting[0]
+        if any(claim.span.begin != chosen.span.begin for claim in fitting):
+            raise _contradiction(fitting)
+        flags = []
+        if error:
+            flags.append(f"data_end_off_by_one: {chosen.source} states byte {chosen.span.end}")
+        if any(claim.span != chosen.span for claim in claims):
+            flags.append(f"data_offsets_differ: {_told(claims)}, {chosen.source} fits $TOT")
+        return Layout(chosen.span.begin, total, tuple(flags))
+    return None
 
 
 def _trust_bytes(claims: list[Claim], total: int | None, row: int, available: int) -> Layout:

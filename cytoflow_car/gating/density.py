@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from scipy import ndimage
@@ -93,8 +94,7 @@ def find_valleys(density: Density) -> list[Valley]:
     peaks = _turning_points(counts, np.greater)
     while len(peaks) > 1:
         bottoms = [
-            left + int(np.argmin(counts[left : right + 1]))
-            for left, right in zip(peaks, peaks[1:], strict=False)
+            left + int(np.argmin(counts[left : right + 1])) for left, right in pairwise(peaks)
         ]
         rises = [
             _surprise(min(counts[left], counts[right]), counts[bottom], effective)

@@ -43,7 +43,7 @@ def members(gate: GeometricGate, prepared: PreparedEvents, rows: Rows) -> Mask:
 
 
 def quadrant_signs(gate: QuadrantGate, prepared: PreparedEvents, rows: Rows) -> dict[str, Mask]:
-    """Tell for each sign pattern (``"+-"``: above the first divider, below the second) who lies there.
+    """Tell who lies in each quadrant (``"+-"``: above the first divider, below the second).
 
     Returns
     -------
@@ -121,8 +121,5 @@ def _in_ellipsoid(gate: EllipsoidGate, prepared: PreparedEvents, rows: Rows) -> 
 def _scaled_points(dimensions: tuple[Dimension, ...], points: Values) -> Values:
     """Bring (n_points, n_dimensions) from data units to the scale of each dimension."""
     return np.column_stack(
-        [
-            dimension.scale.forward(points[:, index])
-            for index, dimension in enumerate(dimensions)
-        ]
+        [dimension.scale.forward(points[:, index]) for index, dimension in enumerate(dimensions)]
     )

@@ -147,11 +147,7 @@ def draw_panels(
 def _axis(dimension: Dimension, scaled: Values, gate: Gate) -> Axis:
     finite = scaled[np.isfinite(scaled)]
     low, high = np.quantile(finite, [0.0005, 0.9995]) if finite.size else (0.0, 1.0)
-    cuts = [
-        value
-        for value in _coordinates(gate, dimension.marker)
-        if np.isfinite(value)
-    ]
+    cuts = [value for value in _coordinates(gate, dimension.marker) if np.isfinite(value)]
     # A gate that lies beside all events must still be seen; a band of singlets runs far beyond.
     if cuts and not isinstance(gate, PolygonGate):
         edges = dimension.scale.forward(np.asarray(cuts))
@@ -252,4 +248,4 @@ def _control_curve(control: ControlSummary, axis: Axis, n_events: int) -> Values
     """Histogram of a control, with as many events in all as the panel has."""
     scaled = axis.scale.forward(np.asarray(control.quantiles))
     counts = np.bincount(_bin(scaled, axis), minlength=_BINS).astype(np.float64)
-    return counts * (n_events / counts.sum())
+    return np.asarray(counts * (n_events / counts.sum()))

@@ -60,10 +60,13 @@ class References:
         Summaries of this specimen's controls.
     placements
         What was placed so far on this specimen, by population.
+    rows
+        Kept rows of every population gated so far.
     """
 
     controls: tuple[ControlSummary, ...] = ()
     placements: Mapping[str, Placement] = field(default_factory=dict)
+    rows: Mapping[str, Rows] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -72,9 +72,7 @@ class Quadrant:
         return _joined(Placement(gate, self.method, 1.0, ""), sides, cuts)
 
 
-def _joined(
-    placement: Placement, sides: list[ThresholdMethod], cuts: list[Threshold]
-) -> Placement:
+def _joined(placement: Placement, sides: list[ThresholdMethod], cuts: list[Threshold]) -> Placement:
     """Give a placement the confidence, reasons, sources and flags of its cuts."""
     return replace(
         placement,

@@ -125,9 +125,7 @@ class ValleyCut(_OneMarker):
             key=lambda valley: abs(valley.at - prior),
         )
         at = float(scale.inverse(np.asarray([best.at]))[0])
-        return Threshold(
-            at, _valley_confidence(best), f"valley at {at:.4g}, {best.depth:.0%} deep"
-        )
+        return Threshold(at, _valley_confidence(best), f"valley at {at:.4g}, {best.depth:.0%} deep")
 
     def _prior(self, why: str) -> Threshold:
         return Threshold(
@@ -152,6 +150,10 @@ class Tail(_OneMarker):
         Where the cut usually lies, in data units; the negative peak is sought below it.
     deviations
         Distance from the center of the negative peak, in its standard deviations.
+    negative
+        A population that does not carry the marker, gated earlier, in which the peak is sought (T
+        cells for a B-cell marker); empty for the parent itself. What it has beyond the cut is the
+        background of the gate.
     """
 
     method: Literal["tail"]
@@ -159,22 +161,42 @@ class Tail(_OneMarker):
     keep: Keep
     prior: float
     deviations: float
+    negative: str = ""
+
+    def place(self, parent: Parent, references: References) -> Placement:
+        """Place the cut, with what the internal negative population has beyond it."""
+        placement = place_threshold(self.method, self, parent, references)
+        return replace(placement, background=self.background(parent, references, placement.gate))
+
+    def background(self, parent: Parent, references: References, gate: Gate) -> Background | None:
+        """Return what the internal negative population has inside a gate of this one marker."""
+        if not self.negative or not isinstance(gate, RectangleGate) or len(gate.dimensions) != 1:
+            return None
+        rows = references.rows[self.negative]
+        if not rows.size:
+            return None
+        values = parent.prepared.values(self.marker, rows)
+        inside = np.count_nonzero((values >= gate.lower[0]) & (values < gate.upper[0]))
+        return Background("internal", self.negative, int(inside), int(rows.size))
 
     def threshold(self, parent: Parent, references: References) -> Threshold:
         """Find the negative peak, or keep the prior and say why."""
-        peak = find_negative_peak(parent.values(self.marker), self.prior)
+        source = parent
+        if self.negative:
+            source = Parent(self.negative, parent.prepared, references.rows[self.negative])
+        peak = find_negative_peak(source.values(self.marker), self.prior)
         if peak is None:
             return Threshold(
                 self.prior,
                 PRIOR_KEPT,
-                f"too few events below {self.prior:g}; prior kept",
+                f"too few events of {source.name} below {self.prior:g}; prior kept",
                 flags=("PRIOR_KEPT",),
             )
         at = peak.center + self.deviations * peak.spread
         return Threshold(
             at,
             round(min(1.0, (peak.n_events / 1000.0) ** 0.5), 3),
-            f"{self.deviations:g} standard deviations above the negative peak "
+            f"{self.deviations:g} standard deviations above the negative peak of {source.name} "
             f"({peak.center:.4g}, {peak.spread:.4g}; {peak.n_events} events)",
         )
 
@@ -198,7 +220,8 @@ class ControlCut(_OneMarker):
     largest_noise
         Where positive events are many, those that reach down among the control's last few outweigh
         the background that is kept out; the cut then goes down to where both errors are equal, as
-        far as counting noise stays below this fraction of the positive events. 0 keeps the quantile.
+        far as counting noise stays below this fraction of the positive events. 0 keeps the
+        quantile.
     preference
         Kinds of control, best first.
     """
@@ -210,12 +233,13 @@ class ControlCut(_OneMarker):
     largest_noise: float = 0.05
     least_events: int = 10_000
     preference: tuple[str, ...] = ("pre_infusion", "untransduced", "fmo", "isotype")
-    keep: ClassVar[Keep] = "above"
+    # A control bounds the negative events from above: the side is no choice here.
+    keep: ClassVar[Keep] = "above"  # type: ignore[misc]
     #: Shares of the control beyond which a lowered cut may lie, the largest first.
     shares_beyond: ClassVar[tuple[float, ...]] = (0.01, 0.005)
 
     def choose(self, parent: str, references: References) -> ControlSummary | None:
-        """Return the control that is used for this marker on this parent: best kind, most events."""
+        """Return the control of this marker and parent: the best kind, then the most events."""
         fitting = [
             control
             for control in references.controls
@@ -242,13 +266,15 @@ class ControlCut(_OneMarker):
         summary; for any other geometry the background is unknown.
         """
         control = self.choose(parent.name, references)
-        is_cut = isinstance(gate, RectangleGate) and len(gate.dimensions) == 1
-        if control is None or not is_cut or gate.upper[0] < np.inf:
+        if control is None or not isinstance(gate, RectangleGate):
+            return None
+        if [item.marker for item in gate.dimensions] != [self.marker] or gate.upper[0] < np.inf:
             return None
         drift = self._drift(parent, control)
         at = gate.lower[0] if drift is None else drift.to_control(gate.lower[0])
-        above = int(np.count_nonzero(np.asarray(control.tail) >= at))
-        return Background(control.kind, control.sample_id, above, control.n_events)
+        return Background(
+            control.kind, control.sample_id, count_above(control, at), control.n_events
+        )
 
     def threshold(self, parent: Parent, references: References) -> Threshold:
         """Take the control's quantile, or keep the prior and say that there is no control."""
@@ -396,6 +422,14 @@ def control_quantile(control: ControlSummary, quantile: float) -> float:
         return float(np.interp(position, np.arange(tail.size), tail))
     grid = np.asarray(control.quantiles)
     return float(np.interp(quantile, np.linspace(0.0, 1.0, grid.size), grid))
+
+
+def count_above(control: ControlSummary, at: float) -> int:
+    """Count a control's events at or above a value; below its kept tail from the quantiles."""
+    if control.tail and at >= control.tail[0]:
+        return int(np.count_nonzero(np.asarray(control.tail) >= at))
+    levels = np.linspace(0.0, 1.0, len(control.quantiles))
+    return round(control.n_events * float(1.0 - np.interp(at, control.quantiles, levels)))
 
 
 def summarise_control(

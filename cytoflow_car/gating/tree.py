@@ -12,7 +12,7 @@ from cytoflow_car.errors import GateError
 from cytoflow_car.gating.membership import members, quadrant_signs
 from cytoflow_car.gating.placing import ControlSummary, Parent, References
 from cytoflow_car.gating.shapes import AnyGateMethod, Boolean
-from cytoflow_car.gating.thresholds import ControlCut, summarise_control
+from cytoflow_car.gating.thresholds import ControlCut, Tail, summarise_control
 from cytoflow_car.model.events import Rows
 from cytoflow_car.model.gate import (
     BooleanGate,
@@ -116,7 +116,8 @@ def gate_events(
             _add(done, rule, dict.fromkeys(rule.names, _NO_ROWS), kept, None, (why_not,))
             continue
         parent = Parent(above.name, prepared, above.rows[kept[above.rows]])
-        references = References(controls, placements)
+        kept_rows = {name: item.rows[kept[item.rows]] for name, item in done.items()}
+        references = References(controls, placements, kept_rows)
         override = next((moved[name] for name in rule.names if name in moved), None)
         if override is None:
             placement = rule.gate.place(parent, references)
@@ -210,11 +211,13 @@ def _overridden(
     placement = Placement(
         override.gate, "override", 1.0, f"moved by {override.who}: {override.why}"
     )
+    if isinstance(rule.gate, Tail | ControlCut):
+        background = rule.gate.background(parent, references, override.gate)
+        placement = replace(placement, background=background)
     if isinstance(rule.gate, ControlCut):
         control = rule.gate.choose(parent.name, references)
         placement = replace(
             placement,
-            background=rule.gate.background(parent, references, override.gate),
             source=f"override, control {control.sample_id}" if control else "override, no control",
             flags=() if control else ("NO_CONTROL",),
         )

@@ -94,7 +94,7 @@ class MeasureContext:
         return inside.count, whole.count
 
     def background(self, population: Population) -> tuple[Background | None, int]:
-        """Return the control's count in a population's gate, and the events of the gate's parent."""
+        """Return the control's count in a population's gate, and the events of its parent."""
         placement = population.placement
         parent = self.tree[population.parent] if population.parent is not None else population
         return (placement.background if placement is not None else None), parent.count

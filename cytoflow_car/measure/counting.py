@@ -81,9 +81,7 @@ class Percent:
         share = clopper_pearson(n_events, n_denominator, context.confidence)
         interval = _times(share, 100.0)
         value = 100.0 * n_events / n_denominator
-        lod, loq = (
-            100.0 * events / n_denominator for events in (rule.lod_events, rule.loq_events)
-        )
+        lod, loq = (100.0 * events / n_denominator for events in (rule.lod_events, rule.loq_events))
         measurement = replace(
             measurement,
             value=value,
@@ -95,9 +93,7 @@ class Percent:
             interval=interval,
             lod=lod,
             loq=loq,
-            value_reported=report_value(
-                value, verdict.status, interval=interval, lod=lod, loq=loq
-            ),
+            value_reported=report_value(value, verdict.status, interval=interval, lod=lod, loq=loq),
         )
         if background is None or n_parent == 0:
             return measurement
@@ -146,9 +142,7 @@ class Count:
         """Measure one specimen."""
         missing = context.not_gated(self.population)
         if missing:
-            return without_value(
-                self.name, self.population, "", "count", Status.NOT_DONE, missing
-            )
+            return without_value(self.name, self.population, "", "count", Status.NOT_DONE, missing)
         rule = context.detection[self.assay]
         population = context.tree[self.population]
         background, n_parent = context.background(population)
@@ -266,9 +260,7 @@ class Concentration:
             interval=interval,
             lod=lod,
             loq=loq,
-            value_reported=report_value(
-                value, verdict.status, interval=interval, lod=lod, loq=loq
-            ),
+            value_reported=report_value(value, verdict.status, interval=interval, lod=lod, loq=loq),
         )
 
     def _basis(self, context: MeasureContext) -> tuple[str, float, str] | None:

@@ -53,8 +53,14 @@ class Intensity:
         if rows.size < self.least_events:
             status = Status.INSUFFICIENT if rows.size else Status.EMPTY_PARENT
             return Measurement(
-                self.name, self.population, "", None, "a.u.", status,
-                value_reported="insufficient cells", n_events=int(rows.size),
+                self.name,
+                self.population,
+                "",
+                None,
+                "a.u.",
+                status,
+                value_reported="insufficient cells",
+                n_events=int(rows.size),
                 flags=population.flags,
             )
         values = context.prepared.values(self.marker, rows)
@@ -65,8 +71,14 @@ class Intensity:
             value, interval = _geometric_mean(values, context.confidence)
         else:
             return Measurement(
-                self.name, self.population, "", None, "a.u.", Status.INDETERMINATE,
-                value_reported="indeterminate", n_events=int(rows.size),
+                self.name,
+                self.population,
+                "",
+                None,
+                "a.u.",
+                Status.INDETERMINATE,
+                value_reported="indeterminate",
+                n_events=int(rows.size),
                 flags=(*population.flags, "NOT_ALL_POSITIVE"),
             )
         return Measurement(

@@ -147,7 +147,7 @@ def median_interval(values: Values, confidence: float = 0.95) -> Interval:
 
 
 def events_for_chance(least: int, chance: float = 0.95) -> float:
-    """Expected number of events that gives `chance` of seeing at least `least`.
+    """Return the expected number of events that gives `chance` of seeing at least `least`.
 
     Examples
     --------

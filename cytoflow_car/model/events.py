@@ -129,7 +129,8 @@ class CompensatedEvents:
         values = self.raw.values if rows is None else self.raw.values[rows]
         # einsum sums each row by itself in a fixed order; BLAS would round an event differently
         # according to its neighbours.
-        return np.einsum("ij,j->i", values, weights, dtype=np.float64, casting="safe")
+        summed: Values = np.einsum("ij,j->i", values, weights, dtype=np.float64, casting="safe")
+        return summed
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,7 +87,7 @@ class PopulationTree:
         return rows[self.kept[rows]]
 
     def ancestors(self, name: str) -> tuple[Population, ...]:
-        """Populations from the root down to `name` itself."""
+        """Return the populations from the root down to `name` itself."""
         chain = [self[name]]
         while chain[-1].parent is not None:
             chain.append(self[chain[-1].parent])

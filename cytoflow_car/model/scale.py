@@ -51,7 +51,7 @@ class Log:
         """Return scale units (0 at the lowest decade, 1 at the top) for data units."""
         lowest = self.top * 10.0**-self.decades
         clipped = np.maximum(np.asarray(values, dtype=np.float64), lowest)
-        return np.log10(clipped / self.top) / self.decades + 1.0
+        return np.asarray(np.log10(clipped / self.top) / self.decades + 1.0)
 
     def inverse(self, scaled: Values) -> Values:
         """Return data units for scale units."""

@@ -92,4 +92,4 @@ def _invert(spillover: Spillover) -> Values:
             expected=f"at most {LARGEST_CONDITION:g}",
             advice="Check the single-stain controls of the two most alike columns",
         )
-    return np.linalg.inv(matrix)
+    return np.asarray(np.linalg.inv(matrix), dtype=np.float64)

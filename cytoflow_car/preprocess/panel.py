@@ -58,7 +58,7 @@ def assign_markers(channels: Sequence[Channel], markers: Sequence[Marker]) -> di
 
 
 def bare_detector(detector: str) -> str:
-    """Return a detector name without ``FJComp-`` and the like, in upper case without punctuation."""
+    """Return a detector name in upper case without ``FJComp-`` and punctuation."""
     return _compact(_COMPENSATED_PREFIX.sub("", detector.strip()))
 
 
@@ -115,7 +115,9 @@ def _compact(text: str) -> str:
 
 def _missing(channels: Sequence[Channel], marker: Marker) -> PanelError:
     spellings = [*marker.stains, *marker.detectors]
-    names = {name: channel for channel in channels for name in (channel.marker, channel.detector) if name}
+    names = {
+        name: channel for channel in channels for name in (channel.marker, channel.detector) if name
+    }
     near = dict.fromkeys(
         match
         for spelling in spellings
@@ -134,7 +136,7 @@ def _missing(channels: Sequence[Channel], marker: Marker) -> PanelError:
         + ", ".join(_describe(channel) for channel in channels),
         expected=" or ".join(spellings),
         advice="; ".join(hints)
-        or "Add this file's spelling to the marker in the template, or use the template of its panel",
+        or "Add this file's spelling to the template's marker, or use the template of its panel",
     )
 
 

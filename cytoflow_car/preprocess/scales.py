@@ -70,7 +70,9 @@ def resolve_scale(setting: ScaleSetting, channel: Channel, values: Values | None
         case "logicle":
             width = setting.width
             if width is None:
-                width = estimate_width(np.empty(0) if values is None else values, top, setting.decades)
+                width = estimate_width(
+                    np.empty(0) if values is None else values, top, setting.decades
+                )
             return Logicle(top, width, setting.decades, setting.negative_decades)
 
 

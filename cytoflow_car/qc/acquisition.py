@@ -1,4 +1,4 @@
-"""Mark events that were acquired badly: at the edge of the scale, or while the flow was disturbed."""
+"""Mark badly acquired events: at the edge of the scale, or while the flow was disturbed."""
 
 from __future__ import annotations
 
@@ -108,14 +108,25 @@ def check_acquisition(
     marked = not_finite | margin | disturbed
     limit = f"at most {setting.most_marked_percent:g} % of events marked in all"
     checks = [
-        Check("events", n_events, "count", f"at least {setting.least_events}",
-              "FEW_EVENTS" if n_events < setting.least_events else ""),
+        Check(
+            "events",
+            n_events,
+            "count",
+            f"at least {setting.least_events}",
+            "FEW_EVENTS" if n_events < setting.least_events else "",
+        ),
         Check("not_finite", _percent(not_finite), "%", limit),
         Check("margin", _percent(margin), "%", limit),
-        Check("flow_rate", _percent(disturbed), "%", limit,
-              "NO_TIME" if time_channel is None else ""),
-        Check("marked", _percent(marked), "%", limit,
-              "QC_LOSS" if _percent(marked) > setting.most_marked_percent else ""),
+        Check(
+            "flow_rate", _percent(disturbed), "%", limit, "NO_TIME" if time_channel is None else ""
+        ),
+        Check(
+            "marked",
+            _percent(marked),
+            "%",
+            limit,
+            "QC_LOSS" if _percent(marked) > setting.most_marked_percent else "",
+        ),
     ]
     return AcquisitionReport(~marked, tuple(checks))
 

@@ -39,7 +39,7 @@ def font(size: int) -> ImageFont.FreeTypeFont:
 
 
 def printable(text: str) -> str:
-    """Return text with every sign that the font lacks in a plain form; ``?`` where there is none."""
+    """Return text with every sign that the font lacks in a plain form, else ``?``."""
     plain = []
     for sign in unicodedata.normalize("NFC", text.translate(_SIGNS)):
         if sign in _DRAWN_AS_IS or " " <= sign <= "~":

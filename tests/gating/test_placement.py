@@ -14,8 +14,9 @@ from cytoflow_car.gating.thresholds import (
     Fixed,
     Tail,
     ValleyCut,
+    control_quantile,
+    count_above,
     summarise_control,
-    upper_quantile,
 )
 from cytoflow_car.model.gate import Placement, PolygonGate, QuadrantGate, RectangleGate
 from cytoflow_car.model.panel import PreparedEvents
@@ -141,7 +142,9 @@ def test_singlet_on_few_events_keeps_the_prior_and_says_so() -> None:
     assert ratios == pytest.approx([0.7, 1.3])
 
 
-CONTROL = ControlCut("control", "CAR", prior=1500.0)
+#: The bare quantile; lowering the cut for many positive events has tests of its own.
+CONTROL = ControlCut("control", "CAR", prior=1500.0, largest_noise=0.0)
+LOWERED = ControlCut("control", "CAR", prior=1500.0)
 
 
 def control_of(values: Floats, kind: str = "pre_infusion", name: str = "P1_d0") -> ControlSummary:
@@ -153,8 +156,18 @@ def control_of(values: Floats, kind: str = "pre_infusion", name: str = "P1_d0") 
 def test_control_quantile_equals_that_of_all_events(n_events: int, quantile: float) -> None:
     values = np.random.default_rng(10).normal(100, 200, n_events)
     summary = control_of(values)
-    found = upper_quantile(summary.tail, summary.n_events, quantile)
-    assert found == pytest.approx(np.quantile(values, quantile), rel=1e-12)
+    assert control_quantile(summary, quantile) == pytest.approx(
+        np.quantile(values, quantile), rel=1e-12
+    )
+
+
+@pytest.mark.parametrize("at", [-1000.0, 0.0, 150.0, 620.0, 9000.0])
+def test_events_of_a_control_above_a_cut(at: float) -> None:
+    values = np.random.default_rng(20).normal(100, 200, 100_000)
+    # Exact within the kept tail; the evenly spaced quantiles are 50 events apart.
+    assert count_above(control_of(values), at) == pytest.approx(np.sum(values >= at), abs=50)
+    if at > 600:
+        assert count_above(control_of(values), at) == np.sum(values >= at)
 
 
 def test_control_of_the_same_run_cuts_at_its_own_quantile() -> None:
@@ -177,6 +190,33 @@ def test_alignment_restores_a_control_of_other_gain_and_offset(gain: float, offs
     expected = gain * np.quantile(before, 0.999) + offset
     # Center and spread of the negative events are known to some hundredths of a deviation.
     assert cut_of(placement) == pytest.approx(expected, abs=0.25 * 200 * gain)
+
+
+def test_many_dim_positive_events_lower_the_cut_to_equal_errors() -> None:
+    rng = np.random.default_rng(18)
+    before = stain(rng, np.zeros(100_000, dtype=bool))
+    positive = rng.random(100_000) < 0.3
+    after = stain(rng, positive, bright=1500.0, spread=0.6)
+    high, _ = place(CONTROL, {"CAR": after}, control_of(before))
+    placement, prepared = place(LOWERED, {"CAR": after}, control_of(before))
+    assert np.quantile(before, 0.985) < cut_of(placement) < cut_of(high)
+    assert "lowered" in placement.reason
+    found = members(placement.gate, prepared, np.arange(100_000))
+    strict = members(high.gate, prepared, np.arange(100_000))
+    # Positive events below the control's P99 stay unseen, so the share remains a little low.
+    assert strict.mean() < found.mean() < positive.mean()
+    assert found.mean() == pytest.approx(positive.mean(), rel=0.07)
+    assert f1(found, positive) > f1(strict, positive)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.001])
+def test_few_positive_events_leave_the_cut_at_the_quantile(share: float) -> None:
+    rng = np.random.default_rng(19)
+    before = stain(rng, np.zeros(100_000, dtype=bool))
+    after = {"CAR": stain(rng, rng.random(100_000) < share)}
+    high, _ = place(CONTROL, after, control_of(before))
+    lowered, _ = place(LOWERED, after, control_of(before))
+    assert lowered.gate == high.gate
 
 
 def test_background_counts_the_controls_own_events_above_the_cut() -> None:

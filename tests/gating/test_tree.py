@@ -54,7 +54,8 @@ RULES = (
     PopulationRule("CD4", Reference("reference", "CAR T"), "CAR T CD4"),
     PopulationRule("singlets", Tail("tail", "CAR", "above", 1500.0, 5.0), "CAR any"),
     PopulationRule(
-        "singlets", FixedEllipsoid("ellipsoid", ("CD3", "CD4"), (9e3, 9e3), ((4e4, 9e3), (9e3, 4e4))),
+        "singlets",
+        FixedEllipsoid("ellipsoid", ("CD3", "CD4"), (9e3, 9e3), ((4e4, 9e3), (9e3, 4e4))),
         "blob",
     ),
     PopulationRule(
@@ -63,7 +64,7 @@ RULES = (
     PopulationRule("singlets", Boolean("boolean", "and", ("T", "!CD8")), "T not CD8"),
     PopulationRule("singlets", Boolean("boolean", "or", ("CD4", "CD8")), "CD4 or CD8"),
     PopulationRule("T", Boolean("boolean", "not", ("CD4",)), "T without CD4"),
-)  # fmt: skip
+)
 
 
 def specimen(seed: int = 1, n_events: int = N_EVENTS) -> PreparedEvents:
@@ -105,7 +106,9 @@ def test_order_of_events_does_not_matter(seed: int) -> None:
     straight = gate_events(prepared, RULES, ALL)
     shuffled = gate_events(reordered(prepared, order), RULES, ALL)
     for population in straight:
-        assert np.array_equal(mask(straight, population.name)[order], mask(shuffled, population.name))
+        assert np.array_equal(
+            mask(straight, population.name)[order], mask(shuffled, population.name)
+        )
 
 
 @settings(max_examples=15, deadline=None)
@@ -168,9 +171,7 @@ def test_marked_events_place_no_gate_but_are_counted() -> None:
         assert population.count == alone[population.name].count
         assert population.placement == alone[population.name].placement
     assert tree["T"].count_unmasked > tree["T"].count
-    assert np.array_equal(
-        tree.kept_rows("T"), np.flatnonzero(mask(tree, "T") & kept)
-    )
+    assert np.array_equal(tree.kept_rows("T"), np.flatnonzero(mask(tree, "T") & kept))
 
 
 def test_missing_optional_marker_leaves_its_branch_ungated_and_says_so() -> None:
@@ -200,9 +201,10 @@ def test_combination_with_an_ungated_population_is_unknown(operation: str) -> No
 
 
 def test_empty_parent_is_said_and_nothing_breaks() -> None:
-    rules = (PopulationRule(ROOT, Fixed("fixed", "CD3", "above", 1e9), "nobody"), *(
-        replace(rule, parent="nobody") for rule in RULES[1:4]
-    ))
+    rules = (
+        PopulationRule(ROOT, Fixed("fixed", "CD3", "above", 1e9), "nobody"),
+        *(replace(rule, parent="nobody") for rule in RULES[1:4]),
+    )
     tree = gate_events(specimen(), rules, ALL)
     assert tree["nobody"].count == 0
     for name in ("T", "CD4", "CAR T"):
@@ -256,6 +258,16 @@ def test_override_of_a_control_gate_keeps_its_background() -> None:
     assert placement is not None
     assert placement.background is not None
     assert placement.background.n_events == pytest.approx(np.sum(before >= 600.0), rel=0.15)
+
+
+def test_control_says_nothing_of_a_gate_on_another_marker() -> None:
+    control = summarise_control("T", "CAR", "fmo", "F1", np.linspace(-100.0, 500.0, 20_000))
+    gate = RectangleGate((Dimension("CD8", Logicle()),), (600.0,), (math.inf,))
+    override = Override("CAR T", gate, "A", "b", "c")
+    tree = gate_events(specimen(), RULES, ALL, controls=(control,), overrides=(override,))
+    placement = tree["CAR T"].placement
+    assert placement is not None
+    assert placement.background is None
 
 
 def test_controls_are_summarised_for_gates_that_a_control_places() -> None:

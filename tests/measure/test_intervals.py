@@ -153,9 +153,7 @@ def test_comparison_with_a_control_is_the_binomial_tail(
 
 
 @pytest.mark.parametrize(("n_events", "expected"), [(0, 2.0), (3, 0.7), (12, 5.0), (20, 40.0)])
-def test_comparison_with_an_expectation_is_the_poisson_tail(
-    n_events: int, expected: float
-) -> None:
+def test_comparison_with_an_expectation_is_the_poisson_tail(n_events: int, expected: float) -> None:
     found = exceeds_expected(n_events, expected)
     assert stats.poisson.sf(n_events - 1, expected) == pytest.approx(found)
 

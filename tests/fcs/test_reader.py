@@ -1,0 +1,470 @@
+"""Every rule of the reader, on a file that is made for it."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from made import assemble, keywords_of, small, small_values, spell, with_offsets, write
+
+from cytoflow_car.errors import (
+    CytoflowCarError,
+    FcsDataError,
+    FcsDatasetError,
+    FcsError,
+    FcsHeaderError,
+    FcsTextError,
+    FcsUnsupportedError,
+    NotFcsError,
+)
+from cytoflow_car.fcs import hash_file, read_fcs, read_header, read_keywords
+
+RNG = np.random.default_rng(3)
+
+
+def flag_names(flags: tuple[str, ...]) -> list[str]:
+    return [flag.partition(":")[0] for flag in flags]
+
+
+@pytest.mark.parametrize("version", ["FCS2.0", "FCS3.0", "FCS3.1", "FCS3.2"])
+@pytest.mark.parametrize(("data_type", "code"), [("F", "f4"), ("D", "f8")])
+@pytest.mark.parametrize(("order", "spelled"), [("<", "1,2,3,4"), (">", "4, 3, 2, 1")])
+def test_floating_point(
+    tmp_path: Path, version: str, data_type: str, code: str, order: str, spelled: str
+) -> None:
+    values = RNG.normal(size=(50, 3)).astype(code)
+    keywords = keywords_of(values, ["A", "B", "C"], data_type, 8 * values.itemsize)
+    keywords["$BYTEORD"] = spelled
+    content = assemble(spell(keywords), values.astype(order + code).tobytes(), version=version)
+    sample = read_fcs(write(tmp_path / "a.fcs", content))
+    assert sample.version == version
+    assert sample.events.values.dtype == np.dtype(code)
+    assert sample.flags == ()
+    np.testing.assert_array_equal(sample.events.values, values)
+    with pytest.raises(ValueError, match="read-only"):
+        sample.events.values[0, 0] = 1
+
+
+@pytest.mark.skipif(sys.byteorder != "little", reason="a view needs the machine's own order")
+def test_nothing_to_convert_is_not_copied(tmp_path: Path) -> None:
+    sample = read_fcs(write(tmp_path / "a.fcs", small()))
+    assert type(sample.events.values) is np.ndarray
+    assert isinstance(sample.events.values.base, np.memmap)
+    np.testing.assert_array_equal(sample.events.values, small_values())
+
+
+@pytest.mark.parametrize(("order", "spelled"), [("little", "1,2,3,4"), ("big", "4,3,2,1")])
+@pytest.mark.parametrize(
+    "widths", [(8, 8), (16, 16), (24, 24), (32, 32), (64, 64), (8, 32, 16, 24)]
+)
+def test_integers(tmp_path: Path, order: str, spelled: str, widths: tuple[int, ...]) -> None:
+    stored = [[int(RNG.integers(0, 2 ** min(bits, 62))) for bits in widths] for _ in range(40)]
+    data = b"".join(
+        value.to_bytes(bits // 8, order)
+        for row in stored
+        for value, bits in zip(row, widths, strict=True)
+    )
+    keywords = keywords_of(np.zeros(40), [f"D{bits}" for bits in range(len(widths))], "I")
+    keywords["$BYTEORD"] = spelled
+    for number, bits in enumerate(widths, 1):
+        keywords |= {f"$P{number}B": str(bits), f"$P{number}R": str(2**bits)}
+    sample = read_fcs(write(tmp_path / "a.fcs", assemble(spell(keywords), data)))
+    expected = np.float32 if max(widths) <= 24 else np.float64
+    assert sample.events.values.dtype == expected
+    np.testing.assert_array_equal(sample.events.values, np.array(stored, dtype=expected))
+
+
+@pytest.mark.parametrize(("range_", "mask"), [("1024", 1023), ("1024.0", 1023), ("1000", 1023)])
+def test_bits_above_the_range_are_masked(tmp_path: Path, range_: str, mask: int) -> None:
+    stored = np.array([[1023], [1024], [65535]], dtype="<u2")
+    keywords = keywords_of(stored, ["FL1-H"], "I", 16) | {"$P1R": range_}
+    sample = read_fcs(write(tmp_path / "a.fcs", assemble(spell(keywords), stored.tobytes())))
+    np.testing.assert_array_equal(sample.events.values[:, 0], stored[:, 0] & mask)
+    assert sample.events.channels[0].range == float(range_)
+
+
+@pytest.mark.parametrize(("spelled", "offset"), [("4,1", 1.0), ("4.0, 0.1", 0.1), ("4,0", 1.0)])
+def test_logarithmic_integers_become_linear(tmp_path: Path, spelled: str, offset: float) -> None:
+    stored = np.array([[0], [256], [512], [1023]], dtype="<u2")
+    keywords = keywords_of(stored, ["FL1-H"], "I", 16) | {"$P1E": spelled}
+    sample = read_fcs(write(tmp_path / "a.fcs", assemble(spell(keywords), stored.tobytes())))
+    expected = offset * np.array([1, 10, 100, 10 ** (4 * 1023 / 1024)])
+    np.testing.assert_allclose(sample.events.values[:, 0], expected, rtol=1e-6)
+    assert sample.events.channels[0].range == pytest.approx(offset * 1e4)
+    assert flag_names(sample.flags) == (["amplification_offset"] if spelled == "4,0" else [])
+
+
+def test_logarithm_of_floating_point_is_ignored(tmp_path: Path) -> None:
+    sample = read_fcs(write(tmp_path / "a.fcs", small(P1E="4,1")))
+    np.testing.assert_array_equal(sample.events.values, small_values())
+    assert flag_names(sample.flags) == ["amplification_ignored"]
+
+
+@pytest.mark.parametrize(
+    ("gain", "divisor", "flags"),
+    [("2", 2, []), ("0", 1, ["gain_unreadable"]), ("nan", 1, ["gain_unreadable"])],
+)
+def test_gain(tmp_path: Path, gain: str, divisor: float, flags: list[str]) -> None:
+    sample = read_fcs(write(tmp_path / "a.fcs", small(P2G=gain)))
+    np.testing.assert_array_equal(sample.events.values[:, 1], small_values()[:, 1] / divisor)
+    assert sample.events.channels[1].gain == divisor
+    assert sample.events.channels[1].range == 1024 / divisor
+    assert flag_names(sample.flags) == flags
+
+
+@pytest.mark.parametrize("name", ["Time", "TIME", "HDR-T"])
+def test_time_in_seconds(tmp_path: Path, name: str) -> None:
+    """The gain of Time, which repeats the time step, does not count."""
+    sample = read_fcs(write(tmp_path / "a.fcs", small(P2N=name, P2G="0.01", TIMESTEP="0.01")))
+    assert sample.time_channel == 1
+    np.testing.assert_allclose(sample.events.values[:, 1], small_values()[:, 1] * 0.01, rtol=2e-7)
+    assert sample.flags == ()
+
+
+@pytest.mark.parametrize("step", ["", "xxxx", "0", "nan"])
+def test_unreadable_time_step(tmp_path: Path, step: str) -> None:
+    sample = read_fcs(write(tmp_path / "a.fcs", small(P2N="Time", TIMESTEP=step)))
+    np.testing.assert_array_equal(sample.events.values, small_values())
+    assert flag_names(sample.flags) == ["timestep_unreadable"]
+
+
+def test_scaling_is_rounded_once(tmp_path: Path) -> None:
+    stored = np.array([[16777215]], dtype="<u4")
+    keywords = keywords_of(stored, ["Time"], "I") | {"$P1R": "16777216", "$TIMESTEP": "0.1"}
+    sample = read_fcs(write(tmp_path / "a.fcs", assemble(spell(keywords), stored.tobytes())))
+    assert sample.events.values[0, 0] == np.float32(16777215 * 0.1)
+
+
+@pytest.mark.parametrize("delimiter", list("/|\\!#%&*,-.:;=?@^_`~+([{}])<>'\"\t\x0c\x1e\x01"))
+@pytest.mark.parametrize("last", [True, False])
+def test_delimiters(tmp_path: Path, delimiter: str, last: bool) -> None:
+    values = small_values()
+    keywords = keywords_of(values, ["FSC-A", "CD19-A"])
+    # Values with the delimiter inside and at both edges; commas cannot delimit lists of numbers.
+    keywords |= {
+        "$P1N": f"a{delimiter}b",
+        "$CYT": f"{delimiter}x{delimiter}{delimiter}y",
+        "$BYTEORD": "4,3,2,1",
+        "FIL": f"x{delimiter}" if last else "x",
+    }
+    del keywords["$P1E"], keywords["$P2E"]
+    content = assemble(spell(keywords, delimiter, last), values.astype(">f4").tobytes())
+    path = write(tmp_path / "a.fcs", content)
+    read = read_keywords(path)
+    strip = " \t\r\n"
+    assert read == {key: value.strip(strip) for key, value in keywords.items()}
+    np.testing.assert_array_equal(read_fcs(path).events.values, values)
+
+
+@pytest.mark.parametrize("doubled", [True, False])
+def test_dollar_as_delimiter(tmp_path: Path, doubled: bool) -> None:
+    values = small_values()
+    keywords = keywords_of(values, ["FSC-A", "CD19-A"])
+    text = "".join(f"${'$' if doubled else ''}{key}${value}" for key, value in keywords.items())
+    content = assemble(f"{text}$".encode(), values.tobytes())
+    assert read_keywords(write(tmp_path / "a.fcs", content)) == keywords
+
+
+def test_empty_values(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.fcs", small(FIL="", P1S="", P2S="CD19 PE", OP=""))
+    assert read_keywords(path)["$FIL"] == ""
+    assert [channel.marker for channel in read_header(path).channels] == [None, "CD19 PE"]
+
+
+def test_two_keywords_that_differ_by_the_dollar(tmp_path: Path) -> None:
+    values = small_values()
+    keywords = keywords_of(values, ["A", "B"]) | {"$FIL": "one", "FIL": "two", "fil lower": "3"}
+    path = write(tmp_path / "a.fcs", assemble(spell(keywords), values.tobytes()))
+    read = read_keywords(path)
+    assert (read["$FIL"], read["FIL"], read["FIL LOWER"]) == ("one", "two", "3")
+
+
+def test_names_that_are_missing_empty_or_doubled(tmp_path: Path) -> None:
+    values = np.arange(16, dtype="<f4").reshape(4, 4)
+    keywords = keywords_of(values, ["A", "", "A", "C"])
+    del keywords["$P4N"]
+    sample = read_fcs(write(tmp_path / "a.fcs", assemble(spell(keywords), values.tobytes())))
+    assert sample.events.detectors == ("A", "P2", "A", "P4")
+    assert flag_names(sample.flags) == ["detector_missing", "detector_doubled"]
+    assert "$P2N $P4N" in sample.flags[0]
+    assert "$P3N" in sample.flags[1]
+
+
+def test_offsets_of_large_files_stand_in_text(tmp_path: Path) -> None:
+    values = small_values()
+    text = with_offsets(keywords_of(values, ["A", "B"]), values.nbytes)
+    content = assemble(text, values.tobytes(), header_data=(0, 0))
+    sample = read_fcs(write(tmp_path / "a.fcs", content))
+    np.testing.assert_array_equal(sample.events.values, values)
+    assert sample.flags == ()
+
+
+@pytest.mark.parametrize("shift", [1, -1])
+def test_end_of_data_that_is_off_by_one(tmp_path: Path, shift: int) -> None:
+    values = small_values()
+    text = with_offsets(keywords_of(values, ["A", "B"]), values.nbytes, shift)
+    begin = 58 + len(text)
+    end = begin + values.nbytes - 1 + shift
+    content = assemble(text, values.tobytes(), header_data=(begin, end))
+    sample = read_fcs(write(tmp_path / "a.fcs", content))
+    np.testing.assert_array_equal(sample.events.values, values)
+    assert flag_names(sample.flags) == ["data_end_off_by_one"]
+
+
+def test_header_and_text_that_disagree(tmp_path: Path) -> None:
+    values = small_values()
+    text = with_offsets(keywords_of(values, ["A", "B"]), values.nbytes)
+    begin = 58 + len(text)
+    content = assemble(text, values.tobytes(), header_data=(begin - 40, begin + values.nbytes - 1))
+    sample = read_fcs(write(tmp_path / "a.fcs", content))
+    np.testing.assert_array_equal(sample.events.values, values)
+    assert flag_names(sample.flags) == ["data_offsets_differ"]
+    # Both leave room for $TOT events: nothing tells which one is right.
+    content = assemble(text, values.tobytes() + bytes(8), header_data=(begin + 8, begin + 55))
+    with pytest.raises(FcsDataError, match="two places"):
+        read_fcs(write(tmp_path / "b.fcs", content))
+
+
+def test_supplemental_text_is_merged(tmp_path: Path) -> None:
+    values = small_values()
+    more = spell({"$P1S": "CD3", "$CYT": "second", "NOTE": "x"}, "|")
+    keywords = keywords_of(values, ["A", "B"]) | {"$CYT": "first"}
+    keywords |= {"$BEGINSTEXT": "0" * 8, "$ENDSTEXT": "0" * 8}
+    begin = 58 + len(spell(keywords)) + values.nbytes
+    keywords |= {"$BEGINSTEXT": f"{begin:08}", "$ENDSTEXT": f"{begin + len(more) - 1:08}"}
+    text = spell(keywords)
+    place = (58 + len(text), 57 + len(text) + values.nbytes)
+    content = assemble(text, values.tobytes() + more, header_data=place)
+    path = write(tmp_path / "a.fcs", content)
+    read = read_keywords(path)
+    assert (read["NOTE"], read["$CYT"]) == ("x", "first")
+    assert read_fcs(path).events.channels[0].marker == "CD3"
+    write(path, content[:-1])
+    assert flag_names(read_fcs(path).flags) == ["supplemental_text"]
+
+
+@pytest.mark.parametrize(("stated", "there"), [(4, 6), (9, 6)])
+def test_wrong_total_with_whole_events(tmp_path: Path, stated: int, there: int) -> None:
+    sample = read_fcs(write(tmp_path / "a.fcs", small(TOT=str(stated))))
+    np.testing.assert_array_equal(sample.events.values, small_values())
+    assert sample.flags == (f"tot_mismatch: $TOT {stated}, DATA holds {there}",)
+
+
+def test_wrong_total_with_torn_events(tmp_path: Path) -> None:
+    values = small_values()
+    text = spell(keywords_of(values, ["A", "B"]))
+    path = write(tmp_path / "a.fcs", assemble(text, values.tobytes() + bytes(3)))
+    with pytest.raises(FcsDataError, match=r"51 bytes.*6 events \(\$TOT\) of 8 bytes"):
+        read_fcs(path)
+
+
+def test_file_that_is_cut_short(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.fcs", small()[:-20])
+    with pytest.raises(FcsDataError, match="3 of 6 events are there"):
+        read_fcs(path)
+    with pytest.raises(FcsDataError):
+        read_header(path)
+
+
+@pytest.mark.parametrize("offsets", [None, (0, 0)])
+def test_no_events(tmp_path: Path, offsets: tuple[int, int] | None) -> None:
+    text = spell(keywords_of(np.zeros((0, 2)), ["A", "B"]))
+    sample = read_fcs(write(tmp_path / "a.fcs", assemble(text, b"", header_data=offsets)))
+    assert sample.events.values.shape == (0, 2)
+    assert sample.flags == ()
+
+
+@pytest.mark.parametrize(
+    ("content", "kind", "says"),
+    [
+        (b"", NotFcsError, "empty file"),
+        (b"PK\x03\x04 a zip archive", NotFcsError, "'FCS'"),
+        (b"FCS3.1    ", FcsHeaderError, "ends after 10 bytes"),
+        (b"FCS4.0" + small()[6:], FcsUnsupportedError, "FCS4.0"),
+        (b"FCSx.y" + small()[6:], FcsHeaderError, "version"),
+        (small()[:10] + b"      xx" + small()[18:], FcsHeaderError, "unreadable"),
+        (small()[:100], FcsTextError, "cut short"),
+        (small(TOT=None), FcsTextError, "TOT"),
+        (small(TOT="many"), FcsTextError, "TOT"),
+        (small(TOT="-3"), FcsTextError, "TOT"),
+        (small(BYTEORD=None), FcsTextError, "BYTEORD"),
+        (small(BYTEORD="3,4,1,2"), FcsUnsupportedError, "3,4,1,2"),
+        (small(BYTEORD="1,2,3,3"), FcsTextError, "BYTEORD"),
+        (small(DATATYPE=None), FcsTextError, "DATATYPE"),
+        (small(DATATYPE="A"), FcsUnsupportedError, "ASCII"),
+        (small(DATATYPE="Q"), FcsTextError, "DATATYPE"),
+        (small(P2DATATYPE="I"), FcsUnsupportedError, "mixed data types"),
+        (small(MODE="C"), FcsUnsupportedError, "MODE C"),
+        (small(MODE="U"), FcsUnsupportedError, "MODE U"),
+        (small(PAR="0"), FcsTextError, "PAR"),
+        (small(PAR="4"), FcsTextError, "no channel 3"),
+        (small(PAR="1000000000"), FcsTextError, "no channel 3"),
+        (small(PAR="1" * 5000), FcsTextError, "PAR"),
+        (small(DATATYPE="I", P1B="10"), FcsUnsupportedError, "packed integers of 10 bits"),
+        (small(DATATYPE="I", P1B="*"), FcsUnsupportedError, "varying"),
+        (small(DATATYPE="I", P1B="800"), FcsTextError, "P1B"),
+        (small(DATATYPE="I", P1R="0"), FcsTextError, "P1R"),
+        (small(DATATYPE="I", P1R=None), FcsTextError, "P1R"),
+        (small(DATATYPE="I", P1E="4"), FcsTextError, "P1E"),
+        (small(DATATYPE="I", P1E="400,1"), FcsTextError, "P1E"),
+        (small(TOT="5", P1E=None)[:-1], FcsDataError, "cut short"),
+    ],
+)  # fmt: skip
+def test_faults_are_named(tmp_path: Path, content: bytes, kind: type[FcsError], says: str) -> None:
+    with pytest.raises(CytoflowCarError) as caught:
+        read_fcs(write(tmp_path / "a.fcs", content))
+    assert type(caught.value) is kind
+    assert says in str(caught.value)
+    assert str(caught.value).startswith("a.fcs, ")
+
+
+def test_fewer_channels_stated_than_told_of(tmp_path: Path) -> None:
+    """Two channels of one event would pass for one channel of two events."""
+    with pytest.raises(FcsDataError, match=r"\$PAR contradicts"):
+        read_fcs(write(tmp_path / "a.fcs", small(PAR="1")))
+
+
+def test_absent_file_and_folder(tmp_path: Path) -> None:
+    for path in (tmp_path / "absent.fcs", tmp_path):
+        with pytest.raises(FcsError, match="cannot be read") as caught:
+            read_fcs(path)
+        assert str(tmp_path.parent) not in str(caught.value)
+
+
+def several(*versions: str) -> bytes:
+    """Put data sets behind one another; events of the n-th are n."""
+    content = b""
+    for number, version in enumerate(versions, 1):
+        values = np.full((number, 1), number, dtype="<f4")
+        keywords = keywords_of(values, ["A"]) | {"$NEXTDATA": "0000"}
+        if number < len(versions):
+            size = len(assemble(spell(keywords), values.tobytes()))
+            keywords["$NEXTDATA"] = f"{size:04}"
+        content += assemble(spell(keywords), values.tobytes(), version=version)
+    return content
+
+
+@pytest.mark.parametrize(
+    ("versions", "chosen"),
+    [(("FCS2.0", "FCS3.0"), 2), (("FCS3.0", "FCS3.0"), 1), (("FCS2.0", "FCS2.0", "FCS3.1"), 3)],
+)
+def test_several_data_sets(tmp_path: Path, versions: tuple[str, ...], chosen: int) -> None:
+    path = write(tmp_path / "a.lmd", several(*versions))
+    sample = read_fcs(path)
+    assert (sample.dataset, sample.n_datasets) == (chosen, len(versions))
+    assert sample.flags == (f"several_datasets: {chosen} of {len(versions)} is read",)
+    for number in range(1, len(versions) + 1):
+        asked = read_fcs(path, number)
+        np.testing.assert_array_equal(asked.events.values, np.full((number, 1), number))
+        assert asked.flags == ()
+    for number in (0, len(versions) + 1):
+        with pytest.raises(FcsDatasetError, match=f"1 to {len(versions)}"):
+            read_fcs(path, number)
+
+
+def test_next_data_set_that_is_not_there(tmp_path: Path) -> None:
+    sample = read_fcs(write(tmp_path / "a.fcs", small(NEXTDATA="100")))
+    assert flag_names(sample.flags) == ["next_dataset_unreadable"]
+    assert sample.n_datasets == 1
+
+
+@pytest.mark.parametrize("source", ["$SPILLOVER", "$SPILL", "SPILL", "SPILLOVER"])
+@pytest.mark.parametrize("names", ["B-A,A-A", "CD19 PE,A-A", "2,1"])
+def test_spillover(tmp_path: Path, source: str, names: str) -> None:
+    values = small_values()
+    keywords = keywords_of(values, ["A-A", "B-A"])
+    keywords |= {"$P2S": "CD19 PE", source: f"2,{names},1,0.25,-0.5,1,"}
+    path = write(tmp_path / "a.fcs", assemble(spell(keywords), values.tobytes()))
+    spillover = read_fcs(path).spillover
+    assert spillover is not None
+    assert spillover.detectors == ("B-A", "A-A")
+    assert spillover.source == source
+    np.testing.assert_array_equal(spillover.matrix, [[1, 0.25], [-0.5, 1]])
+
+
+@pytest.mark.parametrize("value", ["2,FSC-A,CD19-A", "x", "2,FSC-A,FSC-A,1,0,0,1",
+                                   "2,FSC-A,CD19-A,1,0,nan,1", "1" * 30])  # fmt: skip
+def test_unreadable_spillover(tmp_path: Path, value: str) -> None:
+    sample = read_fcs(write(tmp_path / "a.fcs", small(SPILLOVER=value)))
+    assert sample.spillover is None
+    assert flag_names(sample.flags) == ["spillover_unreadable"]
+
+
+def test_spillover_of_a_detector_that_the_file_lacks(tmp_path: Path) -> None:
+    sample = read_fcs(write(tmp_path / "a.fcs", small(SPILLOVER="2,FSC-A,PE-A,1,0,0,1")))
+    assert sample.spillover is not None
+    assert sample.flags == ("spillover_unknown: $SPILLOVER PE-A",)
+
+
+@pytest.mark.parametrize(
+    ("stored", "date"),
+    [
+        ("17-MAY-2018", "2018-05-17"),
+        ("2013-Jul-19", "2013-07-19"),
+        ("12 Nov 2004", "2004-11-12"),
+        ("23-Aug-02", "2002-08-23"),
+        ("1-Jan-98", "1998-01-01"),
+        ("2020-02-29", "2020-02-29"),
+        ("31-FEB-2020", None),
+        ("03-04-2020", None),
+        ("yesterday", None),
+    ],
+)
+def test_dates(tmp_path: Path, stored: str, date: str | None) -> None:
+    header = read_header(write(tmp_path / "a.fcs", small(DATE=stored)))
+    assert header.acquired_on == date
+    assert flag_names(header.flags) == ([] if date else ["date_unreadable"])
+
+
+def test_facts_of_the_instrument(tmp_path: Path) -> None:
+    content = small(CYT="LSRFortessa", CYTSN="H1", BTIM="09:42:05:50", ETIM="noon", P1V="455")
+    header = read_header(write(tmp_path / "a.fcs", content))
+    assert header.instrument == f"LSRFortessa #{hashlib.sha256(b'H1').hexdigest()[:8]}"
+    assert (header.began_at, header.ended_at) == ("09:42:05:50", None)
+    assert [channel.voltage for channel in header.channels] == [455.0, None]
+    assert read_header(write(tmp_path / "b.fcs", small())).instrument == ""
+
+
+def test_hash(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.fcs", small())
+    assert hash_file(path) == hashlib.sha256(small()).hexdigest()
+
+
+def test_persons_do_not_reach_messages(tmp_path: Path) -> None:
+    """Whatever is wrong, no value of a free keyword is repeated."""
+    for changed in ({"TOT": "Jane Doe"}, {"DATATYPE": "Jane Doe"}, {"MODE": "Jane Doe"},
+                    {"BYTEORD": "Jane Doe"}, {"PAR": "Jane Doe"}, {"DATE": "Jane Doe"},
+                    {"TIMESTEP": "Jane Doe", "P1N": "Time"}):  # fmt: skip
+        try:
+            told = " ".join(read_fcs(write(tmp_path / "a.fcs", small(**changed))).flags)
+        except FcsError as error:
+            told = str(error)
+        assert told
+        assert "Jane" not in told
+
+
+def test_changed_bytes_give_a_sample_or_an_error_of_ours(tmp_path: Path) -> None:
+    rng = np.random.default_rng(20)
+    spillover = "2,FSC-A,CD19-A,1,0,0.1,1"
+    integers = small(DATATYPE="I", P1E="4,1", P2E="0,0", P2G="2", SPILLOVER=spillover)
+    floats = small(P2N="Time", TIMESTEP="0.01", BEGINSTEXT="0", ENDSTEXT="0", DATE="1-Jan-98")
+    path = tmp_path / "a.fcs"
+    outcomes = []
+    for content in (integers, floats):
+        text_end = len(content) - small_values().nbytes
+        for _ in range(400):
+            changed = bytearray(content)
+            for place in rng.integers(0, text_end, size=rng.integers(1, 5)):
+                changed[place] = rng.choice([rng.integers(0, 256), *b"/0123456789 $"])
+            try:
+                sample = read_fcs(write(path, bytes(changed)))
+            except CytoflowCarError as error:
+                outcomes.append(str(error))
+            else:
+                assert sample.events.values.shape[1] == len(sample.events.channels)
+                outcomes.append("")
+    assert all(told == "" or told.startswith("a.fcs") for told in outcomes)
+    assert 100 < outcomes.count("") < 700
