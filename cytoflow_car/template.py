@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Literal
 
 from cytoflow_car.errors import TemplateError
 from cytoflow_car.gating import METHODS
+from cytoflow_car.gating.ratio import Ratio
 from cytoflow_car.gating.shapes import (
     AnyGateMethod,
     Boolean,
@@ -22,8 +23,9 @@ from cytoflow_car.gating.shapes import (
     Quadrant,
     Rectangle,
     Reference,
+    cuts_of,
 )
-from cytoflow_car.gating.thresholds import ControlCut, ValleyCut
+from cytoflow_car.gating.thresholds import ControlCut, Tail, ValleyCut
 from cytoflow_car.gating.tree import PopulationRule
 from cytoflow_car.measure import MEASURES, Measure
 from cytoflow_car.measure.detection import DetectionRule
@@ -320,18 +322,13 @@ def _population_faults(template: Template, markers: list[str]) -> Iterator[tuple
         for pattern in (rule.quadrants or {}).values():
             if pattern not in ("++", "+-", "-+", "--"):
                 yield place, f"quadrant {pattern!r}", "++, +-, -+ or --"
-        if isinstance(rule.gate, Reference | Boolean):
-            for name in (
-                [rule.gate.population]
-                if isinstance(rule.gate, Reference)
-                else rule.gate.populations
-            ):
-                if name.removeprefix("!") not in known[1:]:
-                    yield (
-                        place,
-                        f"population {name!r} is not defined above it",
-                        ", ".join(known[1:]),
-                    )
+        for name in _populations_used(rule.gate):
+            if name.removeprefix("!") not in known[1:]:
+                yield (
+                    place,
+                    f"population {name!r} is not defined above it",
+                    ", ".join(known[1:]),
+                )
         for problem, expected in _gate_faults(rule.gate):
             yield place, problem, expected
         if any(not name or "/" in name or name.startswith("!") for name in rule.names):
@@ -341,9 +338,8 @@ def _population_faults(template: Template, markers: list[str]) -> Iterator[tuple
 
 
 def _gate_faults(gate: AnyGateMethod) -> Iterator[tuple[str, str]]:
-    sides = (gate, *getattr(gate, "sides", ()), getattr(gate, "x", None), getattr(gate, "y", None))
-    for cut in sides:
-        if isinstance(cut, ValleyCut) and not cut.low < cut.prior < cut.high:
+    for cut in cuts_of(gate) or (gate,):
+        if isinstance(cut, ValleyCut | Ratio) and not cut.low < cut.prior < cut.high:
             yield "low, prior and high are not in order", "low < prior < high"
         if isinstance(cut, ControlCut) and not 0 < cut.quantile < 1:
             yield f"quantile {cut.quantile:g}", "between 0 and 1"
@@ -360,6 +356,20 @@ def _gate_faults(gate: AnyGateMethod) -> Iterator[tuple[str, str]]:
             f"{gate.operation!r} of {len(gate.populations)} populations",
             "not of one, else several",
         )
+
+
+def _populations_used(gate: AnyGateMethod) -> tuple[str, ...]:
+    """Return the populations that a gate leans on beside its parent."""
+    match gate:
+        case Reference():
+            return (gate.population,)
+        case Boolean():
+            return gate.populations
+        case Ratio():
+            return (gate.relative_to,)
+        case _:
+            tails = (cut for cut in cuts_of(gate) if isinstance(cut, Tail))
+            return tuple(cut.negative for cut in tails if cut.negative)
 
 
 def _measurement_faults(template: Template, markers: list[str]) -> Iterator[tuple[str, str, str]]:

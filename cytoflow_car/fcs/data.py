@@ -40,13 +40,16 @@ def read_values(
         (n_events, n_channels), read-only; float32 where that holds every stored value exactly,
         else float64. Without anything to convert it is a view of the file.
     """
-    columns = parameters.parameters
-    if n_events == 0:
-        values: Array = np.empty((0, len(columns)), dtype=_storage_type(parameters))
-    elif parameters.data_type == "I":
-        values = _read_integers(file, offset, n_events, order, parameters)
-    else:
-        values = _read_floats(file, offset, n_events, order, parameters)
+    # Torn bytes can be signalling NaN, and a gain of 1e-300 overflows: checks of quality count
+    # what is not finite, so a warning here would only be lost.
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        if n_events == 0:
+            shape = (0, len(parameters.parameters))
+            values: Array = np.empty(shape, dtype=_storage_type(parameters))
+        elif parameters.data_type == "I":
+            values = _read_integers(file, offset, n_events, order, parameters)
+        else:
+            values = _read_floats(file, offset, n_events, order, parameters)
     values.flags.writeable = False
     return values
 
@@ -117,13 +120,11 @@ def _join_bytes(stored: Array, order: str) -> Array:
 
 def _scale(stored: npt.NDArray[np.float64], column: Parameter, storage: np.dtype[Any]) -> Array:
     channel = column.channel
-    # A gain of 1e-300 overflows; checks of quality count values that are not finite.
-    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-        if column.is_logarithmic:
-            linear = channel.offset * 10.0 ** (channel.decades * stored / column.stored_range)
-        else:
-            linear = stored * column.factor / channel.gain
-        return linear.astype(storage)
+    if column.is_logarithmic:
+        linear = channel.offset * 10.0 ** (channel.decades * stored / column.stored_range)
+    else:
+        linear = stored * column.factor / channel.gain
+    return linear.astype(storage)
 
 
 def _map(file: BinaryIO, dtype: np.dtype[Any], offset: int, shape: tuple[int, ...]) -> Array:

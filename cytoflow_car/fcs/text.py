@@ -158,13 +158,10 @@ def _split(segment: bytes, delimiter: bytes) -> list[bytes]:
             closes, escaped, opened = True, 0, b"$"
         elif is_value:
             closes, escaped, opened = run % 2 == 1, run // 2, b""
-        elif run == 2:
-            tokens += [current, b""]
-            current = pieces[place + 1]
-            continue
         else:
             tokens.append(current)
             is_value, current = True, b""
+            # The first delimiter ends the keyword; an even run also ends its value.
             closes, escaped, opened = run % 2 == 0, (run - 1) // 2, b""
         current += delimiter * escaped
         if closes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cytoflow_car.gating.ratio import Ratio
 from cytoflow_car.gating.shapes import (
     Boolean,
     FixedEllipsoid,
@@ -25,6 +26,7 @@ METHODS = {
     "polygon": FixedPolygon,
     "ellipsoid": FixedEllipsoid,
     "singlet": Singlet,
+    "ratio": Ratio,
     "reference": Reference,
     "boolean": Boolean,
 }

@@ -77,20 +77,17 @@ def _in_rectangle(gate: RectangleGate, prepared: PreparedEvents, rows: Rows) -> 
 def _in_polygon(gate: PolygonGate, prepared: PreparedEvents, rows: Rows) -> Mask:
     from flowutils.gating import points_in_polygon
 
-    vertices = _scaled_points(gate.dimensions, np.asarray(gate.vertices))
     # Transforming is most of a polygon's cost, so only events within its bounding box are brought
     # to the scale; edges are straight there, hence the box is that of the vertices.
     inside = np.ones(rows.size, dtype=bool)
     columns = [prepared.values(dimension.marker, rows) for dimension in gate.dimensions]
-    for dimension, values, corners in zip(
-        gate.dimensions, columns, np.asarray(gate.vertices).T, strict=True
-    ):
-        slack = 1e-9 * max(1.0, float(np.abs(corners).max()))
-        low = corners.min() - slack
-        # A logarithm puts everything below its lowest decade onto its edge.
-        if isinstance(dimension.scale, Log) and low <= dimension.scale.inverse(np.zeros(1))[0]:
-            low = -np.inf
-        inside &= (values >= low) & (values <= corners.max() + slack)
+    corners = np.asarray(gate.vertices)
+    for dimension, values, ends in zip(gate.dimensions, columns, corners.T, strict=True):
+        slack = 1e-9 * max(1.0, float(np.abs(ends).max()))
+        inside &= values <= ends.max() + slack
+        # A logarithmic scale puts everything below its lowest decade onto its edge.
+        if not (isinstance(dimension.scale, Log) and ends.min() <= dimension.scale.lowest + slack):
+            inside &= values >= ends.min() - slack
     candidates = np.flatnonzero(inside)
     if candidates.size:
         points = np.column_stack(
@@ -99,6 +96,7 @@ def _in_polygon(gate: PolygonGate, prepared: PreparedEvents, rows: Rows) -> Mask
                 for dimension, values in zip(gate.dimensions, columns, strict=True)
             ]
         )
+        vertices = _scaled_points(gate.dimensions, corners)
         inside[candidates] = points_in_polygon(vertices, points)
     return inside
 

@@ -66,7 +66,7 @@ class GatePanel:
     control
         (n_bins,) curve of the control, scaled to the panel's events; None without one.
     caption
-        Method and reason of the placement.
+        Method, reason and confidence of the placement.
     sure
         False where the specimen goes to review for this gate.
     corners
@@ -134,7 +134,8 @@ def draw_panels(
                     f"{name} {100 * tree[name].count / parent_count:.3g} %" for name in rule.names
                 ),
                 control=_control_curve(control, axes[0], rows.size) if control else None,
-                caption=f"{placement.method}: {placement.reason}",
+                caption=f"{placement.method}: {placement.reason}; "
+                f"confidence {placement.confidence:.2g}",
                 sure=placement.confidence >= review_below,
                 corners=tuple((rule.quadrants or {}).values()),
                 kept=_kept(placement.gate, axes),

@@ -15,8 +15,10 @@ from cytoflow_car.gating.placing import (
     ThresholdMethod,
     rectangle,
 )
+from cytoflow_car.gating.ratio import Ratio
 from cytoflow_car.gating.thresholds import PRIOR_KEPT, ControlCut, Fixed, Tail, ValleyCut
 from cytoflow_car.model.gate import (
+    Background,
     BooleanGate,
     EllipsoidGate,
     Placement,
@@ -262,7 +264,24 @@ class Boolean:
             f"{self.operation} of {', '.join(self.populations)}",
             source="; ".join(dict.fromkeys(item.source for item in used if item.source)),
             flags=tuple(dict.fromkeys(flag for item in used for flag in item.flags)),
+            background=self._background(references),
         )
+
+    def _background(self, references: References) -> Background | None:
+        """Return the background of the one population that an 'and' narrows, if it has one.
+
+        Narrowing takes background away too, so it is an upper limit.
+        """
+        if self.operation != "and":
+            return None
+        kept = [name for name in self.populations if not name.startswith("!")]
+        found = [
+            placement.background
+            for name in kept
+            if (placement := references.placements.get(name)) is not None
+            and placement.background is not None
+        ]
+        return found[0] if len(found) == 1 else None
 
 
 AnyGateMethod = (
@@ -275,6 +294,20 @@ AnyGateMethod = (
     | FixedPolygon
     | FixedEllipsoid
     | Singlet
+    | Ratio
     | Reference
     | Boolean
 )
+
+
+def cuts_of(gate: AnyGateMethod) -> tuple[Cut, ...]:
+    """Return the one-marker cuts that a gate is made of."""
+    match gate:
+        case Rectangle():
+            return gate.sides
+        case Quadrant():
+            return (gate.x, gate.y)
+        case Fixed() | ValleyCut() | Tail() | ControlCut():
+            return (gate,)
+        case _:
+            return ()

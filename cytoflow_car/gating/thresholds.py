@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
@@ -29,6 +30,12 @@ PRIOR_KEPT = 0.2
 
 #: A valley less deep than this share of its lower peak is not believed.
 LEAST_DEPTH = 0.3
+
+#: Shares of a negative population beyond which a lowered cut may lie, the largest first.
+SHARES_BEYOND = (0.01, 0.005)
+
+#: Counting noise of background, as a fraction of the positive events, up to which a cut is lowered.
+LARGEST_NOISE = 0.05
 
 
 class _OneMarker:
@@ -125,7 +132,12 @@ class ValleyCut(_OneMarker):
             key=lambda valley: abs(valley.at - prior),
         )
         at = float(scale.inverse(np.asarray([best.at]))[0])
-        return Threshold(at, _valley_confidence(best), f"valley at {at:.4g}, {best.depth:.0%} deep")
+        return Threshold(
+            at,
+            valley_confidence(best),
+            f"valley at {at:.4g}, {best.depth:.0%} deep, "
+            f"{best.surprise:.0f} deviations beyond counting noise",
+        )
 
     def _prior(self, why: str) -> Threshold:
         return Threshold(
@@ -133,7 +145,7 @@ class ValleyCut(_OneMarker):
         )
 
 
-def _valley_confidence(valley: Valley) -> float:
+def valley_confidence(valley: Valley) -> float:
     # Full confidence needs a deep valley and peaks that stand clear of their own counting noise.
     return round(float(valley.depth * min(1.0, valley.surprise / 10.0)), 3)
 
@@ -162,6 +174,8 @@ class Tail(_OneMarker):
     prior: float
     deviations: float
     negative: str = ""
+    #: As `SHARES_BEYOND`, but the negative events are of the same tube, so more of them may count.
+    shares_beyond: ClassVar[tuple[float, ...]] = (0.05, 0.02, 0.01, 0.005)
 
     def place(self, parent: Parent, references: References) -> Placement:
         """Place the cut, with what the internal negative population has beyond it."""
@@ -193,11 +207,21 @@ class Tail(_OneMarker):
                 flags=("PRIOR_KEPT",),
             )
         at = peak.center + self.deviations * peak.spread
+        lowered = self._equal_error(parent, source, at) if self.negative else at
         return Threshold(
-            at,
+            lowered,
             round(min(1.0, (peak.n_events / 1000.0) ** 0.5), 3),
             f"{self.deviations:g} standard deviations above the negative peak of {source.name} "
-            f"({peak.center:.4g}, {peak.spread:.4g}; {peak.n_events} events)",
+            f"({peak.center:.4g}, {peak.spread:.4g}; {peak.n_events} events)"
+            + ("" if lowered == at else f"; lowered from {at:.4g} to where errors are equal"),
+        )
+
+    def _equal_error(self, parent: Parent, source: Parent, highest: float) -> float:
+        """Lower the cut to where background events above it equal positive events below it."""
+        negatives = source.values(self.marker)
+        lowest = {share: float(np.quantile(negatives, 1.0 - share)) for share in self.shares_beyond}
+        return equal_error_cut(
+            parent.values(self.marker), lowest, negatives.size, highest, LARGEST_NOISE
         )
 
 
@@ -230,13 +254,11 @@ class ControlCut(_OneMarker):
     marker: str
     prior: float
     quantile: float = 0.999
-    largest_noise: float = 0.05
+    largest_noise: float = LARGEST_NOISE
     least_events: int = 10_000
     preference: tuple[str, ...] = ("pre_infusion", "untransduced", "fmo", "isotype")
     # A control bounds the negative events from above: the side is no choice here.
     keep: ClassVar[Keep] = "above"  # type: ignore[misc]
-    #: Shares of the control beyond which a lowered cut may lie, the largest first.
-    shares_beyond: ClassVar[tuple[float, ...]] = (0.01, 0.005)
 
     def choose(self, parent: str, references: References) -> ControlSummary | None:
         """Return the control of this marker and parent: the best kind, then the most events."""
@@ -316,22 +338,14 @@ class ControlCut(_OneMarker):
     def _equal_error(
         self, parent: Parent, control: ControlSummary, drift: Drift, highest: float
     ) -> float:
-        """Return the cut above which as many background events lie as positive events below.
-
-        The share of positive events follows from what the specimen has more than the control above
-        a lower quantile: the lowest at which the counting noise of both backgrounds stays small
-        beside that share. The cut is where exactly that share lies above. With few or no positive
-        events it stays at `highest`.
-        """
-        values = parent.values(self.marker)
-        noise_of_one = (1.0 / values.size + 1.0 / control.n_events) ** 0.5
-        for expected in self.shares_beyond:
-            lowest = drift.from_control(control_quantile(control, 1.0 - expected))
-            share = (float(np.mean(values >= lowest)) - expected) / (1.0 - expected)
-            if noise_of_one * expected**0.5 <= self.largest_noise * share:
-                at = float(np.quantile(values, 1.0 - share))
-                return min(max(at, lowest), highest)
-        return highest
+        """Lower the cut to where background events above it equal positive events below it."""
+        lowest = {
+            share: drift.from_control(control_quantile(control, 1.0 - share))
+            for share in SHARES_BEYOND
+        }
+        return equal_error_cut(
+            parent.values(self.marker), lowest, control.n_events, highest, self.largest_noise
+        )
 
     def _quantile(self, control: ControlSummary) -> float:
         if control.n_events >= self.least_events:
@@ -342,6 +356,40 @@ class ControlCut(_OneMarker):
     def _drift(self, parent: Parent, control: ControlSummary) -> Drift | None:
         cut = control_quantile(control, self._quantile(control))
         return find_drift(parent.values(self.marker), control, cut=cut, prior=self.prior)
+
+
+def equal_error_cut(
+    values: Values,
+    lowest: Mapping[float, float],
+    n_negative: int,
+    highest: float,
+    largest_noise: float,
+) -> float:
+    """Return the cut above which as many background events lie as positive events below.
+
+    The share of positive events follows from what the specimen has more than a negative population
+    above one of its upper quantiles: the lowest at which the counting noise of both stays small
+    beside that share. The cut is where exactly that share lies above.
+
+    Parameters
+    ----------
+    values
+        (n,) the specimen's events, n >= 1, data units.
+    lowest
+        Cut by the share of the negative population above it, the largest share first.
+    n_negative
+        Events of the negative population.
+    highest
+        The cut where positive events are few or none.
+    largest_noise
+        Counting noise that is allowed, as a fraction of the positive share.
+    """
+    noise_of_one = (1.0 / values.size + 1.0 / n_negative) ** 0.5
+    for expected, cut in lowest.items():
+        share = (float(np.mean(values >= cut)) - expected) / (1.0 - expected)
+        if noise_of_one * expected**0.5 <= largest_noise * share:
+            return min(max(float(np.quantile(values, 1.0 - share)), cut), highest)
+    return highest
 
 
 @dataclass(frozen=True, slots=True)

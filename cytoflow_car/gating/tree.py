@@ -119,10 +119,16 @@ def gate_events(
         kept_rows = {name: item.rows[kept[item.rows]] for name, item in done.items()}
         references = References(controls, placements, kept_rows)
         override = next((moved[name] for name in rule.names if name in moved), None)
-        if override is None:
-            placement = rule.gate.place(parent, references)
-        else:
+        if override is not None:
             placement = _overridden(rule, override, parent, references)
+        else:
+            try:
+                placement = rule.gate.place(parent, references)
+            except GateError as error:
+                # The other branches of the tree still count, so one gate does not end the specimen.
+                why_not = f"NOT_GATED:{str(error).replace(';', ',')}"
+                _add(done, rule, dict.fromkeys(rule.names, _NO_ROWS), kept, None, (why_not,))
+                continue
         for name in rule.names:
             placements[name] = placement
         inside = _rows_inside(rule, placement.gate, prepared, above, done)
@@ -166,9 +172,7 @@ def summarise_controls(
 
 def control_cuts(rule: PopulationRule) -> tuple[ControlCut, ...]:
     """Return the cuts of a rule that a control places."""
-    parts = (rule.gate, *getattr(rule.gate, "sides", ()))
-    parts += tuple(getattr(rule.gate, side) for side in ("x", "y") if hasattr(rule.gate, side))
-    return tuple(part for part in parts if isinstance(part, ControlCut))
+    return tuple(cut for cut in cuts_of(rule.gate) if isinstance(cut, ControlCut))
 
 
 _NO_ROWS: Rows = np.empty(0, dtype=np.intp)

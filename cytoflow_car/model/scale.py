@@ -47,10 +47,14 @@ class Log:
         _require(self.top > 0, f"top of scale {self.top:g}", "a number above 0")
         _require(self.decades > 0, f"{self.decades:g} decades", "a number above 0")
 
+    @property
+    def lowest(self) -> float:
+        """Data units at the lower edge."""
+        return self.top * 10.0**-self.decades
+
     def forward(self, values: Values) -> Values:
         """Return scale units (0 at the lowest decade, 1 at the top) for data units."""
-        lowest = self.top * 10.0**-self.decades
-        clipped = np.maximum(np.asarray(values, dtype=np.float64), lowest)
+        clipped = np.maximum(np.asarray(values, dtype=np.float64), self.lowest)
         return np.asarray(np.log10(clipped / self.top) / self.decades + 1.0)
 
     def inverse(self, scaled: Values) -> Values:

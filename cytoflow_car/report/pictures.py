@@ -18,6 +18,7 @@ from cytoflow_car.report.plot import (
     SIZE,
     draw_plot,
     histogram_heights,
+    widen_bins,
 )
 from cytoflow_car.report.text import font, printable, shorten, wrap
 from cytoflow_car.report.ticks import Tick, axis_ticks
@@ -83,7 +84,7 @@ def draw_gates(title: str, panels: tuple[GatePanel, ...], *, notes: tuple[str, .
         draw.text((_GAP, 52 + 18 * row), line, INK, font(13), "lm")
     if not panels:
         draw.text((_GAP, top + 16), "no gate could be drawn", QUIET, font(14), "lm")
-    for index, panel in enumerate(panels):
+    for index, panel in enumerate(map(widen_bins, panels)):
         row, column = divmod(index, n_columns)
         cell = _Cell(_GAP + column * (_CELL_WIDTH + _GAP), top + row * (_CELL_HEIGHT + _GAP))
         _draw_cell(image, draw, cell, panel)
@@ -95,8 +96,8 @@ def draw_gates(title: str, panels: tuple[GatePanel, ...], *, notes: tuple[str, .
 def _draw_ramp(image: Image.Image, draw: ImageDraw.ImageDraw, right: int) -> int:
     """Draw the legend of the density's colours, ending at `right`; return its width."""
     strip = Image.fromarray(np.ascontiguousarray(np.broadcast_to(COLOURS[::2], (10, 128, 3))))
-    draw.text((right, 24), "fullest bin (log)", QUIET, font(12), "rm")
-    x = right - 235
+    x = right - 130 - 100
+    draw.text((x + 134, 24), "fullest bin (log)", QUIET, font(12), "lm")
     image.paste(strip, (x, 19))
     draw.text((x - 6, 24), "1 event", QUIET, font(12), "rm")
     return 300

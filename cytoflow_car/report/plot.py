@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -48,7 +49,13 @@ COLOURS = np.column_stack(
 
 
 def draw_plot(panel: GatePanel) -> Image.Image:
-    """Draw events, control and gate of one panel; `SIZE` × `SIZE` pixels, without axes."""
+    """Draw events, control and gate of one panel; `SIZE` × `SIZE` pixels, without axes.
+
+    Parameters
+    ----------
+    panel
+        As `widen_bins` returned it.
+    """
     flat = len(panel.axes) == 1
     image = _histogram(panel) if flat else _density(panel.counts)
     if not panel.counts.any():
@@ -63,6 +70,20 @@ def draw_plot(panel: GatePanel) -> Image.Image:
     else:
         _label_corner(image, panel)
     return image
+
+
+def widen_bins(panel: GatePanel) -> GatePanel:
+    """Join neighbouring bins where events are few, so that single events do not look like peaks."""
+    n_events = int(panel.counts.sum())
+    joined = next(n for n, most in ((4, 500), (2, 3000), (1, math.inf)) if n_events <= most)
+    if len(panel.axes) == 2:
+        joined = min(joined, 2)
+    counts, control = panel.counts, panel.control
+    for axis in range(counts.ndim):
+        counts = np.add.reduceat(counts, np.arange(0, counts.shape[axis], joined), axis=axis)
+    if control is not None:
+        control = np.add.reduceat(control, np.arange(0, control.size, joined))
+    return replace(panel, counts=counts, control=control)
 
 
 def _density(counts: npt.NDArray[np.int64]) -> Image.Image:

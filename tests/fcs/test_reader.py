@@ -131,6 +131,14 @@ def test_unreadable_time_step(tmp_path: Path, step: str) -> None:
     assert flag_names(sample.flags) == ["timestep_unreadable"]
 
 
+def test_values_that_are_no_numbers(tmp_path: Path) -> None:
+    """Quiet and signalling NaN, and what a tiny gain makes infinite, are kept without a warning."""
+    bits = np.array([0x7FC00000, 0x7F800001, 0x7F800000, 0x42C80000], dtype="<u4")
+    keywords = keywords_of(bits[:, None], ["Time"]) | {"$TIMESTEP": "1e200"}
+    sample = read_fcs(write(tmp_path / "a.fcs", assemble(spell(keywords), bits.tobytes())))
+    np.testing.assert_array_equal(sample.events.values[:, 0], [np.nan, np.nan, np.inf, np.inf])
+
+
 def test_scaling_is_rounded_once(tmp_path: Path) -> None:
     stored = np.array([[16777215]], dtype="<u4")
     keywords = keywords_of(stored, ["Time"], "I") | {"$P1R": "16777216", "$TIMESTEP": "0.1"}
@@ -222,10 +230,37 @@ def test_header_and_text_that_disagree(tmp_path: Path) -> None:
     sample = read_fcs(write(tmp_path / "a.fcs", content))
     np.testing.assert_array_equal(sample.events.values, values)
     assert flag_names(sample.flags) == ["data_offsets_differ"]
+    # The HEADER's events would begin inside TEXT.
+    place = (begin - 40, begin - 41 + values.nbytes)
+    sample = read_fcs(
+        write(tmp_path / "b.fcs", assemble(text, values.tobytes(), header_data=place))
+    )
+    np.testing.assert_array_equal(sample.events.values, values)
     # Both leave room for $TOT events: nothing tells which one is right.
     content = assemble(text, values.tobytes() + bytes(8), header_data=(begin + 8, begin + 55))
     with pytest.raises(FcsDataError, match="two places"):
+        read_fcs(write(tmp_path / "c.fcs", content))
+
+
+def test_events_that_overlap_text(tmp_path: Path) -> None:
+    values = small_values()
+    text = spell(keywords_of(values, ["A", "B"]))
+    content = assemble(text, values.tobytes(), header_text_end=57 + len(text) + 20)
+    sample = read_fcs(write(tmp_path / "a.fcs", content))
+    np.testing.assert_array_equal(sample.events.values, values)
+    assert "data_overlaps_text" in flag_names(sample.flags)
+    text = spell(keywords_of(values, ["A", "B"]) | {"$TOT": "5"})
+    content = assemble(text, values.tobytes(), header_text_end=57 + len(text) + 20)
+    with pytest.raises(FcsDataError, match="overlaps TEXT"):
         read_fcs(write(tmp_path / "b.fcs", content))
+
+
+def test_analysis_that_is_not_there(tmp_path: Path) -> None:
+    content = small(BEGINANALYSIS="100000", ENDANALYSIS="100100")
+    sample = read_fcs(write(tmp_path / "a.fcs", content))
+    assert flag_names(sample.flags) == ["analysis_offset"]
+    content = small()[:42] + b"  900000  900001" + small()[58:]
+    assert flag_names(read_header(write(tmp_path / "b.fcs", content)).flags) == ["analysis_offset"]
 
 
 def test_supplemental_text_is_merged(tmp_path: Path) -> None:
@@ -349,7 +384,12 @@ def several(*versions: str) -> bytes:
 
 @pytest.mark.parametrize(
     ("versions", "chosen"),
-    [(("FCS2.0", "FCS3.0"), 2), (("FCS3.0", "FCS3.0"), 1), (("FCS2.0", "FCS2.0", "FCS3.1"), 3)],
+    [
+        (("FCS2.0", "FCS3.0"), 2),
+        (("FCS3.0", "FCS3.0"), 1),
+        (("FCS2.0", "FCS2.0", "FCS3.1"), 3),
+        (("FCS2.0", "FCS3.0", "FCS3.1"), 1),
+    ],
 )
 def test_several_data_sets(tmp_path: Path, versions: tuple[str, ...], chosen: int) -> None:
     path = write(tmp_path / "a.lmd", several(*versions))

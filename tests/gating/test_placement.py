@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from planted import Floats, f1, prepare, stain
+from planted import Floats, Mask, f1, prepare, stain
 
 from cytoflow_car.gating.membership import members
 from cytoflow_car.gating.placing import ControlSummary, GateMethod, Parent, References
@@ -18,7 +18,7 @@ from cytoflow_car.gating.thresholds import (
     count_above,
     summarise_control,
 )
-from cytoflow_car.model.gate import Placement, PolygonGate, QuadrantGate, RectangleGate
+from cytoflow_car.model.gate import BooleanGate, Placement, PolygonGate, QuadrantGate, RectangleGate
 from cytoflow_car.model.panel import PreparedEvents
 from cytoflow_car.model.scale import Linear, Scale
 
@@ -37,6 +37,11 @@ def place(
     return method.place(parent, References(controls)), parent.prepared
 
 
+def inside(placement: Placement, prepared: PreparedEvents) -> Mask:
+    assert not isinstance(placement.gate, BooleanGate)
+    return members(placement.gate, prepared, np.arange(len(prepared)))
+
+
 def cut_of(placement: Placement) -> float:
     """Return the one finite bound of a placed cut."""
     assert isinstance(placement.gate, RectangleGate)
@@ -50,7 +55,7 @@ def test_valley_parts_two_populations(percent: float, gain: float) -> None:
     rng = np.random.default_rng(round(10 * percent))
     positive = rng.random(40_000) < percent / 100
     placement, prepared = place(VALLEY, {"CD3": stain(rng, positive, gain=gain)})
-    found = members(placement.gate, prepared, np.arange(40_000))
+    found = inside(placement, prepared)
     assert f1(found, positive) > 0.99
     assert placement.flags == ()
     assert placement.confidence >= 0.5
@@ -62,7 +67,7 @@ def test_valley_below_keeps_the_other_side() -> None:
     dead = rng.random(20_000) < 0.1
     below = ValleyCut("valley", "CD3", "below", prior=1500.0, low=300.0, high=20_000.0)
     placement, prepared = place(below, {"CD3": stain(rng, dead)})
-    assert f1(members(placement.gate, prepared, np.arange(20_000)), ~dead) > 0.995
+    assert f1(inside(placement, prepared), ~dead) > 0.995
 
 
 @pytest.mark.parametrize("share", [0.0, 1.0])
@@ -125,10 +130,10 @@ def test_singlet_band_holds_singlets_and_leaves_doublets(doublets: float, gain: 
     scales: dict[str, Scale] = {"FSC-A": Linear(1e7), "FSC-H": Linear(1e7)}
     parent = parent_of({"FSC-A": area, "FSC-H": height}, scales)
     placement = Singlet("singlet", "FSC-A", "FSC-H").place(parent, References())
-    inside = members(placement.gate, parent.prepared, parent.rows)
+    found = inside(placement, parent.prepared)
     small = (area < 2 * 262144) & (height < 2 * 262144)
-    assert inside[~double & small].mean() > 0.999
-    assert inside[double].sum() == 0
+    assert found[~double & small].mean() > 0.999
+    assert found[double].sum() == 0
     assert placement.confidence >= 0.5
 
 
@@ -201,8 +206,8 @@ def test_many_dim_positive_events_lower_the_cut_to_equal_errors() -> None:
     placement, prepared = place(LOWERED, {"CAR": after}, control_of(before))
     assert np.quantile(before, 0.985) < cut_of(placement) < cut_of(high)
     assert "lowered" in placement.reason
-    found = members(placement.gate, prepared, np.arange(100_000))
-    strict = members(high.gate, prepared, np.arange(100_000))
+    found = inside(placement, prepared)
+    strict = inside(high, prepared)
     # Positive events below the control's P99 stay unseen, so the share remains a little low.
     assert strict.mean() < found.mean() < positive.mean()
     assert found.mean() == pytest.approx(positive.mean(), rel=0.07)

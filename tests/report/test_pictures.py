@@ -148,6 +148,20 @@ def test_review_is_written_only_on_panels_that_are_not_sure() -> None:
     assert marked[:40].any()
 
 
+def test_few_events_are_drawn_in_wider_bins() -> None:
+    few = np.zeros(128, dtype=np.int64)
+    few[[10, 11, 64]] = [3, 4, 1]
+    wide = plot.widen_bins(replace(HISTOGRAM, counts=few, control=np.ones(128)))
+    assert wide.counts.shape == (32,)
+    assert (wide.counts[2], wide.counts[16], wide.counts.sum()) == (7, 1, 8)
+    assert wide.control is not None
+    assert wide.control.tolist() == [4.0] * 32
+    assert plot.widen_bins(HISTOGRAM).counts.shape == (128,)
+    dots = np.zeros((128, 128), dtype=np.int64)
+    dots[100, 40] = 5
+    assert plot.widen_bins(replace(DENSITY, counts=dots)).counts[50, 20] == 5
+
+
 @pytest.mark.parametrize("panel", [HISTOGRAM, DENSITY])
 def test_panel_without_events_is_drawn(panel: GatePanel) -> None:
     empty = replace(panel, counts=np.zeros_like(panel.counts), outlines=())
