@@ -14,6 +14,8 @@ from typing import Any, ClassVar, Literal
 
 from cytoflow_car.errors import TemplateError
 from cytoflow_car.gating import METHODS
+from cytoflow_car.gating.control import ControlCut
+from cytoflow_car.gating.internal import InternalCut
 from cytoflow_car.gating.ratio import Ratio
 from cytoflow_car.gating.shapes import (
     AnyGateMethod,
@@ -25,7 +27,7 @@ from cytoflow_car.gating.shapes import (
     Reference,
     cuts_of,
 )
-from cytoflow_car.gating.thresholds import ControlCut, Tail, ValleyCut
+from cytoflow_car.gating.thresholds import ValleyCut
 from cytoflow_car.gating.tree import PopulationRule
 from cytoflow_car.measure import MEASURES, Measure
 from cytoflow_car.measure.detection import DetectionRule
@@ -341,7 +343,7 @@ def _gate_faults(gate: AnyGateMethod) -> Iterator[tuple[str, str]]:
     for cut in cuts_of(gate) or (gate,):
         if isinstance(cut, ValleyCut | Ratio) and not cut.low < cut.prior < cut.high:
             yield "low, prior and high are not in order", "low < prior < high"
-        if isinstance(cut, ControlCut) and not 0 < cut.quantile < 1:
+        if isinstance(cut, ControlCut | InternalCut) and not 0 < cut.quantile < 1:
             yield f"quantile {cut.quantile:g}", "between 0 and 1"
     if isinstance(gate, Rectangle) and not gate.sides:
         yield "a rectangle without sides", "at least one"
@@ -368,8 +370,7 @@ def _populations_used(gate: AnyGateMethod) -> tuple[str, ...]:
         case Ratio():
             return (gate.relative_to,)
         case _:
-            tails = (cut for cut in cuts_of(gate) if isinstance(cut, Tail))
-            return tuple(cut.negative for cut in tails if cut.negative)
+            return tuple(cut.negative for cut in cuts_of(gate) if isinstance(cut, InternalCut))
 
 
 def _measurement_faults(template: Template, markers: list[str]) -> Iterator[tuple[str, str, str]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from cytoflow_car.gating.control import ControlCut
+from cytoflow_car.gating.internal import InternalCut
 from cytoflow_car.gating.ratio import Ratio
 from cytoflow_car.gating.shapes import (
     Boolean,
@@ -12,7 +14,7 @@ from cytoflow_car.gating.shapes import (
     Reference,
     Singlet,
 )
-from cytoflow_car.gating.thresholds import ControlCut, Fixed, Tail, ValleyCut
+from cytoflow_car.gating.thresholds import Fixed, Tail, ValleyCut
 
 #: Placement methods by the name that templates use. To add one: a class, its line here and in
 #: `shapes.AnyGateMethod`.
@@ -20,6 +22,7 @@ METHODS = {
     "fixed": Fixed,
     "valley": ValleyCut,
     "tail": Tail,
+    "internal": InternalCut,
     "control": ControlCut,
     "rectangle": Rectangle,
     "quadrant": Quadrant,

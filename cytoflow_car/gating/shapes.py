@@ -8,6 +8,8 @@ from typing import Literal
 import numpy as np
 
 from cytoflow_car.errors import GateError
+from cytoflow_car.gating.control import ControlCut
+from cytoflow_car.gating.internal import InternalCut
 from cytoflow_car.gating.placing import (
     Parent,
     References,
@@ -16,7 +18,7 @@ from cytoflow_car.gating.placing import (
     rectangle,
 )
 from cytoflow_car.gating.ratio import Ratio
-from cytoflow_car.gating.thresholds import PRIOR_KEPT, ControlCut, Fixed, Tail, ValleyCut
+from cytoflow_car.gating.thresholds import PRIOR_KEPT, Fixed, Tail, ValleyCut
 from cytoflow_car.model.gate import (
     Background,
     BooleanGate,
@@ -26,7 +28,7 @@ from cytoflow_car.model.gate import (
     QuadrantGate,
 )
 
-Cut = Fixed | ValleyCut | Tail | ControlCut
+Cut = Fixed | ValleyCut | Tail | InternalCut | ControlCut
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,6 +290,7 @@ AnyGateMethod = (
     Fixed
     | ValleyCut
     | Tail
+    | InternalCut
     | ControlCut
     | Rectangle
     | Quadrant
@@ -307,7 +310,7 @@ def cuts_of(gate: AnyGateMethod) -> tuple[Cut, ...]:
             return gate.sides
         case Quadrant():
             return (gate.x, gate.y)
-        case Fixed() | ValleyCut() | Tail() | ControlCut():
+        case Fixed() | ValleyCut() | Tail() | InternalCut() | ControlCut():
             return (gate,)
         case _:
             return ()

@@ -9,10 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from cytoflow_car.errors import GateError
+from cytoflow_car.gating.control import ControlCut
+from cytoflow_car.gating.internal import InternalCut
 from cytoflow_car.gating.membership import members, quadrant_signs
 from cytoflow_car.gating.placing import ControlSummary, Parent, References
-from cytoflow_car.gating.shapes import AnyGateMethod, Boolean
-from cytoflow_car.gating.thresholds import ControlCut, Tail, summarise_control
+from cytoflow_car.gating.shapes import AnyGateMethod, Boolean, cuts_of
+from cytoflow_car.gating.summaries import summarise_control
 from cytoflow_car.model.events import Rows
 from cytoflow_car.model.gate import (
     BooleanGate,
@@ -215,7 +217,7 @@ def _overridden(
     placement = Placement(
         override.gate, "override", 1.0, f"moved by {override.who}: {override.why}"
     )
-    if isinstance(rule.gate, Tail | ControlCut):
+    if isinstance(rule.gate, InternalCut | ControlCut):
         background = rule.gate.background(parent, references, override.gate)
         placement = replace(placement, background=background)
     if isinstance(rule.gate, ControlCut):

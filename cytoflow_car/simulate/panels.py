@@ -191,7 +191,7 @@ def _t_panel(version: str, car_antigen: str) -> Panel:
         version,
         (
             Stain("FITC-A", "CD45RA FITC", "CD45RA", 4.5, "FITC"),
-            Stain("PE-A", "CAR PE", car_antigen, 52.0, "PE"),
+            Stain("PE-A", "CAR PE", car_antigen, 75.0, "PE"),
             Stain("PerCP-Cy5-5-A", "7-AAD", "viability", 1.0, "7-AAD"),
             Stain("PE-Cy7-A", "CD8 PE-Cy7", "CD8", 2.9, "PE-Cy7"),
             Stain("APC-A", "CD14+CD235a APC", "CD14+CD235a", 4.5, "APC"),
@@ -215,7 +215,7 @@ B_PANEL = Panel(
     "B-1",
     (
         Stain("FITC-A", "CD58 FITC", "CD58", 16.0, "FITC"),
-        Stain("PE-A", "CD22 PE", "CD22", 20.0, "PE"),
+        Stain("PE-A", "CD22 PE", "CD22", 44.0, "PE"),
         Stain("PerCP-Cy5-5-A", "CD34 PerCP-Cy5-5", "CD34", 7.5, "PerCP-Cy5-5"),
         Stain("PE-Cy7-A", "CD19 PE-Cy7", "CD19", 14.0, "PE-Cy7"),
         Stain("APC-A", "CD10 APC", "CD10", 8.0, "APC"),
