@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from cytoflow_car.measure.context import MeasureContext, without_value
-from cytoflow_car.measure.detection import DetectionRule, judge
+from cytoflow_car.measure.detection import DetectionRule, interfering_events, judge
 from cytoflow_car.measure.intervals import (
     clopper_pearson,
     difference_of_shares,
@@ -78,13 +78,31 @@ class Percent:
                     None, verdict.status, interval=None, lod=None, loq=None
                 ),
             )
-        share = clopper_pearson(n_events, n_denominator, context.confidence)
-        interval = _times(share, 100.0)
         value = 100.0 * n_events / n_denominator
         lod, loq = (100.0 * events / n_denominator for events in (rule.lod_events, rule.loq_events))
-        measurement = replace(
+        exact = _times(clopper_pearson(n_events, n_denominator, context.confidence), 100.0)
+        # The exact interval is of what lies in the gate. True cells may be as few as if all the
+        # background that blanks, other populations and the control lead one to expect were there.
+        known = rule.blank_percent + 100.0 * interfering_events(rule, context.tree) / n_denominator
+        low = exact.low - known
+        if background is not None:
+            # The control's rate is of the gate's parent; here it is of this denominator.
+            weight = 100.0 * n_parent / n_denominator
+            rate = weight * background.n_events / background.n_parent
+            rate_interval = _times(
+                clopper_pearson(background.n_events, background.n_parent, context.confidence),
+                weight,
+            )
+            net = difference_of_shares(value, exact, rate, rate_interval)
+            low = min(low, net.low - known)
+            measurement = replace(
+                measurement, background=rate, value_net=value - rate, net_interval=net
+            )
+        interval = Interval(max(0.0, low), exact.high)
+        return replace(
             measurement,
-            value=value,
+            # Events that may all belong to another population are no estimate of this one.
+            value=None if "INTERFERENCE" in verdict.flags else value,
             value_before_qc=(
                 100.0 * population.count_unmasked / whole.count_unmasked
                 if whole.count_unmasked
@@ -94,27 +112,6 @@ class Percent:
             lod=lod,
             loq=loq,
             value_reported=report_value(value, verdict.status, interval=interval, lod=lod, loq=loq),
-        )
-        if background is None or n_parent == 0:
-            return measurement
-        # The control's rate is of the gate's parent; here it is of this denominator.
-        weight = n_parent / n_denominator
-        rate = background.n_events / background.n_parent
-        rate_interval = clopper_pearson(
-            background.n_events, background.n_parent, context.confidence
-        )
-        net = difference_of_shares(
-            n_events / n_denominator, share, rate * weight, _times(rate_interval, weight)
-        )
-        # The exact interval is of what lies in the gate. The share of true cells may be as low as
-        # if all the background that the control lets one expect were among them.
-        honest = Interval(max(0.0, min(interval.low, 100.0 * net.low)), interval.high)
-        return replace(
-            measurement,
-            interval=honest,
-            background=100.0 * rate * weight,
-            value_net=value - 100.0 * rate * weight,
-            net_interval=_times(net, 100.0),
         )
 
 

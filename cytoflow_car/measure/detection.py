@@ -98,12 +98,8 @@ def judge(
             n_events, n_parent, background.n_events, background.n_parent, rule.background_factor
         )
         seen = chance < rule.alpha
-    if seen and rule.interfering:
-        expected = sum(
-            percent / 100.0 * tree[name].count for name, percent in rule.interfering.items()
-        )
-        if exceeds_expected(n_events, expected) >= rule.alpha:
-            return Judgement(Status.INDETERMINATE, ("INTERFERENCE",))
+    if seen and exceeds_expected(n_events, interfering_events(rule, tree)) >= rule.alpha:
+        return Judgement(Status.INDETERMINATE, ("INTERFERENCE",))
     if not seen:
         lod_percent = 100.0 * rule.lod_events / n_denominator
         if rule.negative_lod_percent is not None and lod_percent > rule.negative_lod_percent:
@@ -117,3 +113,8 @@ def judge(
     if n_events < rule.loq_events:
         return Judgement(Status.DETECTED_BELOW_LOQ)
     return Judgement(Status.QUANTIFIED)
+
+
+def interfering_events(rule: DetectionRule, tree: PopulationTree) -> float:
+    """Return how many events of other populations are expected in the measured gate."""
+    return sum(percent / 100.0 * tree[name].count for name, percent in rule.interfering.items())

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from cytoflow_car.errors import SpilloverError, StudyError
+from cytoflow_car.errors import FcsError, SpilloverError, StudyError
 from cytoflow_car.fcs import hash_file
 from cytoflow_car.gating.placing import ControlSummary
 from cytoflow_car.gating.tree import control_cuts
@@ -100,6 +100,7 @@ def plan_study(
         for name in dict.fromkeys(name for row in study.rows for name in row.templates)
     }
     _refuse_shared_measurements(study, templates)
+    _refuse_unknown_overrides(study, templates)
     hashes, failures = _hash_files(study)
     planned: list[PlannedSample] = []
     for row in study.rows:
@@ -133,9 +134,9 @@ def find_controls(row: SheetRow, study: Study, template: Template) -> tuple[Cont
     """Find the rows that serve a specimen as control for the template's gates.
 
     The patient's own pre-infusion specimens count where they were stained in the same tube with the
-    same CAR reagent on the same panel version; of the same specimen type if there is one, else of
-    another, since cerebrospinal fluid before infusion holds hardly any T cells. Other controls
-    count where their `control_for` names the specimen, its batch or its patient.
+    same CAR reagent on the same panel version; of any specimen type, since cerebrospinal fluid and
+    marrow before infusion hold few T cells. Other controls count where their `control_for` names
+    the specimen, its batch or its patient.
     """
     wanted = {cut.marker for rule in template.populations for cut in control_cuts(rule)}
     if not wanted:
@@ -153,8 +154,7 @@ def find_controls(row: SheetRow, study: Study, template: Template) -> tuple[Cont
         and other.car_reagent == row.car_reagent
         and _before_infusion(other)
     ]
-    same_type = [other for other in own if other.specimen == row.specimen]
-    uses = [ControlUse(other, "pre_infusion", None) for other in same_type or own]
+    uses = [ControlUse(other, "pre_infusion", None) for other in own]
     for other in study.rows:
         if other.role not in ("fmo", "isotype", "untransduced") or other.use == "exclude":
             continue
@@ -297,18 +297,18 @@ def _hash_files(study: Study) -> tuple[dict[str, str], list[SampleFailure]]:
             continue
         try:
             hashes[row.sample_id] = hash_file(row.path)
-        except OSError as fault:
+        except (OSError, FcsError) as fault:
             for template in row.templates or ("",):
                 failures.append(
                     SampleFailure(
                         row.sample_id,
                         template,
                         "file_missing",
-                        f"{row.where}, column file: the file cannot be opened "
-                        f"({fault.strerror}). Copy it there or correct the name",
+                        f"{row.where}, column file: the file of {row.sample_id} cannot be opened "
+                        f"({_why(fault)}). Copy it there or correct the name",
                     )
                 )
-    for one, other in _same_content(study, hashes):
+    for one, other in list(_same_content(study, hashes)):
         for row, twin in ((one, other), (other, one)):
             for template in row.templates or ("",):
                 failures.append(
@@ -326,12 +326,16 @@ def _hash_files(study: Study) -> tuple[dict[str, str], list[SampleFailure]]:
     return hashes, failures
 
 
+def _why(fault: OSError | FcsError) -> str:
+    return fault.problem if isinstance(fault, FcsError) else str(fault.strerror)
+
+
 def _same_content(
     study: Study, hashes: Mapping[str, str]
 ) -> Iterator[tuple[SheetRow, SheetRow]]:
     seen: dict[tuple[str, int | None], SheetRow] = {}
     for row in study.rows:
-        if row.use != "report" or row.sample_id not in hashes:
+        if row.use not in ("report", "append") or row.sample_id not in hashes:
             continue
         key = (hashes[row.sample_id], row.dataset)
         if key in seen:
@@ -353,6 +357,24 @@ def _refuse_shared_measurements(study: Study, templates: Mapping[str, Template])
                         expected="each measurement from one template",
                     )
                 named[measure.name] = template
+
+
+def _refuse_unknown_overrides(study: Study, templates: Mapping[str, Template]) -> None:
+    used = {row.sample_id: row.templates for row in study.rows}
+    for sample_id, overrides in study.overrides.items():
+        # A control is gated by the templates of the specimens that it serves.
+        known = {
+            name
+            for template in used.get(sample_id) or templates
+            for name in templates[template].population_names
+        }
+        for override in overrides:
+            if override.population not in known:
+                raise StudyError(
+                    f"no population {override.population!r} in the templates of {sample_id}",
+                    where="overrides.csv",
+                    expected=", ".join(sorted(known)),
+                )
 
 
 def _failure(row: SheetRow, template: str, error: SpilloverError) -> SampleFailure:
