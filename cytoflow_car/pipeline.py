@@ -38,6 +38,8 @@ def analyse_sample(job: SampleJob) -> SampleResult:
     """
     try:
         sample = read_sources(job.sources)
+        if not len(sample.events):
+            raise FcsDataError("no events", advice="Acquire the tube again, or give not_done_reason")
         columns = assign_markers(sample.events.channels, job.template.markers)
         spillover = choose_spillover(job, sample)
         prepared = prepare(compensate(sample.events, spillover), columns, job.template)
@@ -57,7 +59,7 @@ def analyse_sample(job: SampleJob) -> SampleResult:
         )
         measurements = () if job.control_kind else measure(job, tree, prepared)
     except CytoflowCarError as error:
-        raise error.at(f"{job.sample_id} ({job.sources[0].path.name})") from error
+        raise _without_path(error, job).at(job.sample_id) from error
     rules = job.template.populations
     return SampleResult(
         sample_id=job.sample_id,
@@ -112,6 +114,16 @@ def read_sources(sources: tuple[FcsSource, ...]) -> Sample:
     values.setflags(write=False)
     flags = tuple(flag for sample in samples for flag in sample.flags)
     return replace(first, events=Events(values, first.events.channels), flags=flags)
+
+
+def _without_path(error: CytoflowCarError, job: SampleJob) -> CytoflowCarError:
+    """Return the error without file names: they may identify a patient, and tables never do."""
+    for source in job.sources:
+        name = source.path.name
+        parts = (error.problem, error.where, error.expected, error.advice)
+        problem, where, expected, advice = (part.replace(name, "the file") for part in parts)
+        error = type(error)(problem, where=where, expected=expected, advice=advice)
+    return error
 
 
 def choose_spillover(job: SampleJob, sample: Sample) -> Spillover | None:
@@ -199,10 +211,13 @@ def _without_events(tree: PopulationTree) -> list[GatedPopulation]:
 
 
 def _reasons_for_review(tree: PopulationTree, below: float) -> tuple[str, ...]:
+    """Return why a person should look; gates made of others add nothing of their own."""
     reasons = (
         f"{item.name}: {item.placement.reason}"
         for item in tree
-        if item.placement is not None and item.placement.confidence < below
+        if item.placement is not None
+        and item.placement.confidence < below
+        and item.placement.method not in ("boolean", "reference")
     )
     return tuple(dict.fromkeys(reasons))
 

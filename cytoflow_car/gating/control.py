@@ -17,7 +17,7 @@ from cytoflow_car.gating.placing import (
     place_threshold,
 )
 from cytoflow_car.gating.summaries import control_quantile, count_above
-from cytoflow_car.gating.thresholds import OneMarker, keep_prior
+from cytoflow_car.gating.thresholds import PRIOR_KEPT, OneMarker
 from cytoflow_car.model.events import Values
 from cytoflow_car.model.gate import Background, Gate, Placement, RectangleGate
 
@@ -98,8 +98,13 @@ class ControlCut(OneMarker):
         """Take the control's quantile, or keep the prior and say that there is no control."""
         control = self.choose(parent.name, references)
         if control is None:
-            return keep_prior(
-                self.prior, f"no control for {self.marker}", "NO_CONTROL", source="no control"
+            # A prior says nothing of this reagent's background, however few events lie near it.
+            return Threshold(
+                self.prior,
+                PRIOR_KEPT,
+                f"no control for {self.marker}; prior {self.prior:g} kept",
+                "no control",
+                ("NO_CONTROL", "PRIOR_KEPT"),
             )
         flags: list[str] = []
         quantile = self._quantile(control)

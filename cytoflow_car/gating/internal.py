@@ -66,7 +66,8 @@ class InternalCut(OneMarker):
         source = Parent(self.negative, parent.prepared, references.rows[self.negative])
         negatives = source.values(self.marker)
         if negatives.size < self.least_events / 20:
-            return keep_prior(self.prior, f"only {negatives.size} events of {self.negative}")
+            values = parent.values(self.marker)
+            return keep_prior(self, values, f"only {negatives.size} events of {self.negative}")
         few = negatives.size < self.least_events
         least_above = self.least_events * (1.0 - self.quantile)
         quantile = 1.0 - least_above / negatives.size if few else self.quantile

@@ -10,7 +10,12 @@ import numpy as np
 from cytoflow_car.errors import GateError
 from cytoflow_car.gating.density import estimate_density, find_valleys
 from cytoflow_car.gating.placing import Parent, References
-from cytoflow_car.gating.thresholds import LEAST_DEPTH, PRIOR_KEPT, valley_confidence
+from cytoflow_car.gating.thresholds import (
+    LEAST_DEPTH,
+    PRIOR_KEPT,
+    insensitivity,
+    valley_confidence,
+)
 from cytoflow_car.model.events import Rows, Values
 from cytoflow_car.model.gate import Dimension, Placement, PolygonGate
 from cytoflow_car.model.scale import Log
@@ -75,8 +80,9 @@ class Ratio:
         usable = [item for item in valleys if low <= item.at <= high and item.depth >= LEAST_DEPTH]
         if usable:
             best = min(usable, key=lambda item: abs(item.at - prior))
-            at, confidence = best.at, valley_confidence(best)
+            at, confidence = best.at, max(PRIOR_KEPT, valley_confidence(best))
             reason = f"valley, {best.depth:.0%} deep"
+        confidence = max(confidence, insensitivity(10.0**relative, 10.0**at, "above"))
         gate = self._half_plane(dimensions, at + usual)
         return Placement(
             gate,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Protocol
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from cytoflow_car.gating.placing import (
     Threshold,
     place_threshold,
 )
+from cytoflow_car.model.events import Values
 from cytoflow_car.model.gate import Placement
 
 #: Confidence of a gate that stays at its prior because the data did not say where to put it.
@@ -103,11 +104,11 @@ class ValleyCut(OneMarker):
         """Find the valley, or keep the prior and say why."""
         values = parent.values(self.marker)
         if values.size < self.least_events:
-            return keep_prior(self.prior, f"only {values.size} events")
+            return keep_prior(self, values, f"only {values.size} events")
         scale = parent.prepared.scales[self.marker]
         scaled = scale.forward(values)
         if np.ptp(scaled) == 0:
-            return keep_prior(self.prior, "all values are equal")
+            return keep_prior(self, values, "all values are equal")
         valleys = find_valleys(estimate_density(scaled, smoothing=self.smoothing))
         low, prior, high = scale.forward(np.asarray([self.low, self.prior, self.high]))
         usable = [
@@ -116,9 +117,7 @@ class ValleyCut(OneMarker):
             if low <= valley.at <= high and valley.depth >= self.least_depth
         ]
         if not usable:
-            return keep_prior(
-                self.prior, f"no valley between {self.low:g} and {self.high:g}"
-            )
+            return keep_prior(self, values, f"no valley between {self.low:g} and {self.high:g}")
         deepest = max(valley.depth for valley in usable)
         best = min(
             (valley for valley in usable if valley.depth >= 0.5 * deepest),
@@ -127,7 +126,7 @@ class ValleyCut(OneMarker):
         at = float(scale.inverse(np.asarray([best.at]))[0])
         return Threshold(
             at,
-            valley_confidence(best),
+            max(valley_confidence(best), insensitivity(values, at, self.keep)),
             f"valley at {at:.4g}, {best.depth:.0%} deep, "
             f"{best.surprise:.0f} deviations beyond counting noise",
         )
@@ -161,9 +160,10 @@ class Tail(OneMarker):
 
     def threshold(self, parent: Parent, references: References) -> Threshold:
         """Find the negative peak, or keep the prior and say why."""
-        peak = find_negative_peak(parent.values(self.marker), self.prior)
+        values = parent.values(self.marker)
+        peak = find_negative_peak(values, self.prior)
         if peak is None:
-            return keep_prior(self.prior, f"too few events below {self.prior:g}")
+            return keep_prior(self, values, f"too few events below {self.prior:g}")
         at = peak.center + self.deviations * peak.spread
         return Threshold(
             at,
@@ -173,8 +173,39 @@ class Tail(OneMarker):
         )
 
 
-def keep_prior(prior: float, why: str, *flags: str, source: str = "") -> Threshold:
-    """Return the template's prior, unsure and flagged, because the data did not say where to cut."""
+class _HasPrior(Protocol):
+    @property
+    def prior(self) -> float: ...
+
+    @property
+    def keep(self) -> Keep: ...
+
+
+def keep_prior(
+    method: _HasPrior, values: Values, why: str, *flags: str, source: str = ""
+) -> Threshold:
+    """Return the template's prior, flagged, because the data did not say where to cut.
+
+    Parameters
+    ----------
+    values
+        (n,) the parent's events: the prior is as sure as few of them lie close to it.
+    """
     return Threshold(
-        prior, PRIOR_KEPT, f"{why}; prior {prior:g} kept", source, (*flags, "PRIOR_KEPT")
+        method.prior,
+        max(PRIOR_KEPT, insensitivity(values, method.prior, method.keep)),
+        f"{why}; prior {method.prior:g} kept",
+        source,
+        (*flags, "PRIOR_KEPT"),
     )
+
+
+def insensitivity(values: Values, at: float, keep: Keep) -> float:
+    """Tell how little a cut's exact place matters: 0 to 0.9.
+
+    Moving it by a quarter either way must change what is kept by far less than a fifth; a
+    population of fewer than 50 events counts as 50, since nothing below that is quantified.
+    """
+    near = np.count_nonzero((values >= at / 1.25) & (values < at * 1.25))
+    kept = np.count_nonzero(values >= at if keep == "above" else values < at)
+    return round(float(np.clip(1.0 - 5.0 * near / max(kept, 50), 0.0, 0.9)), 3)
