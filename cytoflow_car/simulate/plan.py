@@ -177,7 +177,9 @@ def _small_visits(patient: Patient) -> list[tuple[str, Tube]]:
     for group, tube in _visits(patient):
         if patient.number <= _SMALL.get((tube.visit, tube.specimen, tube.name), 0):
             session = group if tube.baseline else tube.visit.split()[0]
-            share = 0.4 if tube.specimen == "CSF" else 0.6 if tube.name == "B" else 1.0
+            share = 0.4 if tube.specimen == "CSF" else 0.5 if tube.name == "B" else 1.0
+            # What is drawn before infusion is the control of all that follows.
+            share = 2.0 if tube.baseline and tube.specimen == "PB" else share
             kept.append((session, replace(tube, share=share)))
     return kept
 
@@ -186,20 +188,19 @@ _EVERYONE = 1_000_000
 # (visit, specimen, tube) of the small plan, and the last patient who has it.
 _SMALL = {
     ("C1 D0", "PB", "T"): _EVERYONE,
-    ("C1 D7", "PB", "T"): _EVERYONE,
+    ("C1 D7", "PB", "T"): 1,
     ("C1 D14", "PB", "T"): _EVERYONE,
     ("C1 D28", "PB", "T"): _EVERYONE,
     ("C1 D0", "BM", "B"): _EVERYONE,
     ("C1 D30", "BM", "B"): _EVERYONE,
     ("Relapse", "BM", "B"): _EVERYONE,
     ("M9", "BM", "B"): 1,
-    ("C1 D14", "CSF", "T"): 3,
-    ("C1 D0", "PB", "T22"): 2,
-    ("C2 D0", "PB", "T"): 2,
-    ("C2 D11", "PB", "T22"): 2,
-    ("C2 D28", "PB", "T22"): 2,
-    ("C1 D28", "PB", "B"): 2,
-    ("C1 D0", "BM", "T"): 1,
+    ("M9", "PB", "B"): 1,
+    ("C1 D14", "CSF", "T"): 2,
+    ("C1 D0", "PB", "T22"): 1,
+    ("C2 D0", "PB", "T"): 1,
+    ("C2 D11", "PB", "T22"): 1,
+    ("C2 D28", "PB", "T22"): 1,
     ("C1 D30", "BM", "T"): 1,
 }
 
@@ -213,7 +214,7 @@ def _group(cycle: int, since: int) -> str:
 def _controls(members: list[Tube], small: bool) -> list[Tube]:
     """Plan a session's controls: one FMO, and donor T cells with each CAR reagent in use."""
     names = [name for name in ("T", "T22") if any(tube.name == name for tube in members)]
-    if not names:
+    if not names or (small and not any(tube.baseline for tube in members)):
         return []
     last = max(members, key=lambda tube: tube.day)
     control = Tube(None, "PB", names[0], last.day, last.visit, last.session,

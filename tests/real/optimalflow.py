@@ -1,12 +1,12 @@
-"""optimalFlowData as a study folder, and gated populations beside its expert's labels.
+"""optimalFlowData as a study folder, and what was gated beside its expert's labels.
 
-Run as a program it prints the tables of ``docs/explanation/real-events.md``.
+Run as a program, with the folder of the data's Parquet files, it prints the tables of
+``docs/explanation/real-events.md``.
 """
 
 from __future__ import annotations
 
 import csv
-import os
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -17,21 +17,29 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from cytoflow_car import gate_events, load_template, run_study, write_fcs
-from cytoflow_car.model.events import Channel, Events
+from cytoflow_car import (
+    Events,
+    Template,
+    compensate,
+    gate_events,
+    load_template,
+    read_fcs,
+    run_study,
+    write_fcs,
+)
+from cytoflow_car.model.events import Channel
 from cytoflow_car.model.population import ROOT, PopulationTree
 from cytoflow_car.pipeline import prepare
-from cytoflow_car.preprocess.compensation import compensate
 from cytoflow_car.preprocess.panel import assign_markers
-from cytoflow_car.fcs import read_fcs
 
 Mask = npt.NDArray[np.bool_]
 
 TEMPLATES = Path(__file__).resolve().parent
 TEMPLATE = "euroflow_lymphoid"
-
-#: The two files that are compared; the template's priors were read off Cytometry4.
 FILES = ("Cytometry3", "Cytometry5")
+
+#: The values lie between -5000 and 14000 on their display scale.
+_TOP = 16384.0
 
 _T_AB = ("CD4+CD8-", "CD8+CD4-", "CD4+CD8dim", "TCRgd-")
 _T = (*_T_AB, "TCRgd+")
@@ -41,38 +49,139 @@ _NK = ("CD56dim", "CD56bright")
 #: Population of the template to the expert's labels that it means.
 LABELS: Mapping[str, tuple[str, ...]] = {
     "T": _T,
-    "T ab": _T_AB,
     "T gd": ("TCRgd+",),
+    "T ab": _T_AB,
     "CD4 T": ("CD4+CD8-",),
     "CD8 T": ("CD8+CD4-",),
     "CD4+CD8+ T": ("CD4+CD8dim",),
     "CD4-CD8- T": ("TCRgd-",),
     "B": _B,
-    "B kappa": _B[:1],
-    "B lambda": _B[1:],
+    "B kappa": ("Mature SIg Kappa",),
+    "B lambda": ("Mature SIg Lambda",),
     "NK": _NK,
     "lymphocytes": (*_T, *_B, *_NK),
 }
-_NO_LEUKOCYTES = ("debris", "doublets", "other type of")
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class Comparison:
     """One percent beside the expert's.
 
     Attributes
     ----------
-    measurement, population, denominator
+    population, denominator
         As in ``measurements.csv``.
-    ours, experts
-        Percent of the denominator, by the gates and by the labels.
+    ours, expert
+        Percent of the denominator: by the gates, and by the labels alone.
     f1
         Of the population's events: 2 × common / (ours + the expert's).
     """
 
-    measurement: str
     population: str
     denominator: str
     ours: float
-    experts: float
+    expert: float
     f1: float
+
+
+def write_study(source: Path, folder: Path) -> Path:
+    """Write two of the files as FCS into `folder`, with a sheet; return `folder`."""
+    rows = []
+    for name in FILES:
+        values = pd.read_parquet(source / f"{name}.parquet").drop(columns="population")
+        channels = tuple(_channel(column) for column in values.columns)
+        write_fcs(folder / f"{name}.fcs", Events(values.to_numpy(np.float32), channels))
+        rows.append(
+            {
+                "file": f"{name}.fcs",
+                "sample_id": name,
+                "patient_id": name,
+                "specimen": "PB",
+                "day": "0",
+                "timing": "pre",
+                "template": TEMPLATE,
+                "spillover": "applied",
+            }
+        )
+    with (folder / "samples.csv").open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.DictWriter(stream, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    return folder
+
+
+def _channel(column: str) -> Channel:
+    """Read stain and detector from a column such as ``CD3:APC-A LOGICAL`` or ``FSC-A LINEAR``."""
+    stain, _, detector = column.rpartition(":")
+    return Channel(detector[: detector.index("-A") + 2], stain or None, _TOP)
+
+
+def gate_file(path: Path, template: Template) -> PopulationTree:
+    """Gate one of the written files by the gating functions alone."""
+    events = read_fcs(path).events
+    columns = assign_markers(events.channels, template.markers)
+    prepared = prepare(compensate(events, None), columns, template)
+    return gate_events(prepared, template.populations, np.ones(len(events), dtype=bool))
+
+
+def compare(source: Path, study: Path, results: Path) -> dict[str, list[Comparison]]:
+    """Set every percent of a run beside the labels, by sample and in the template's order."""
+    template = load_template(TEMPLATE, TEMPLATES)
+    table = pd.read_csv(results / "measurements.csv")
+    compared = {}
+    for name in FILES:
+        labels = pd.read_parquet(source / f"{name}.parquet")["population"].astype(str)
+        tree = gate_file(study / f"{name}.fcs", template)
+        compared[name] = [
+            Comparison(
+                row.population,
+                row.denominator,
+                row.value,
+                100.0 * experts(labels, row.population).sum()
+                / experts(labels, row.denominator).sum(),
+                _f1(tree, row.population, experts(labels, row.population)),
+            )
+            for row in table[table["sample_id"] == name].itertuples()
+        ]
+    return compared
+
+
+def experts(labels: pd.Series[str], population: str) -> Mask:
+    """Tell which events the expert's labels count to a population, (n_events,)."""
+    if population == ROOT:
+        return np.ones(len(labels), dtype=bool)
+    if population == "CD45+":
+        return ~labels.str.contains("debris|doublets", case=False).to_numpy(bool)
+    return labels.isin(LABELS[population]).to_numpy(bool)
+
+
+def _f1(tree: PopulationTree, population: str, expert: Mask) -> float:
+    rows = tree[population].rows
+    return 2.0 * int(expert[rows].sum()) / (rows.size + int(expert.sum()))
+
+
+def as_markdown(comparisons: list[Comparison]) -> str:
+    """Return the table of one file."""
+    lines = [
+        "| population | of | gates, % | expert, % | difference | F1 |",
+        "|---|---|---:|---:|---:|---:|",
+    ]
+    lines.extend(
+        f"| {row.population} | {'all events' if row.denominator == ROOT else row.denominator} "
+        f"| {row.ours:.2f} | {row.expert:.2f} | {row.ours - row.expert:+.2f} | {row.f1:.3f} |"
+        for row in comparisons
+    )
+    return "\n".join(lines)
+
+
+def main(source: Path) -> None:
+    """Run the study and print its tables."""
+    with tempfile.TemporaryDirectory() as place:
+        study = write_study(source, Path(place))
+        run_study(study, study / "results", templates=TEMPLATES, jobs=1, pictures=False)
+        for name, comparisons in compare(source, study, study / "results").items():
+            print(f"### {name}\n\n{as_markdown(comparisons)}\n")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
