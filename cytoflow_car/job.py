@@ -60,6 +60,12 @@ class SampleJob:
         Override the template's; empty for the template's own.
     controls
         Summaries of this specimen's controls.
+    placements
+        Placements made for a batch or patient, by population; empty where every gate is placed on
+        the specimen itself.
+    calibration, baseline
+        Summaries of bead calibration and of the patient's baseline, with their content hashes;
+        None as long as no template asks for them.
     overrides
         Gates that a reviewer moved.
     control_kind, control_markers
@@ -79,6 +85,9 @@ class SampleJob:
     car_target: str = ""
     car_reagent: str = ""
     controls: tuple[ControlSummary, ...] = ()
+    placements: Mapping[str, Placement] = field(default_factory=dict)
+    calibration: None = None
+    baseline: None = None
     overrides: tuple[Override, ...] = ()
     control_kind: str = ""
     control_markers: frozenset[str] | None = None

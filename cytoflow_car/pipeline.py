@@ -39,7 +39,9 @@ def analyse_sample(job: SampleJob) -> SampleResult:
     try:
         sample = read_sources(job.sources)
         if not len(sample.events):
-            raise FcsDataError("no events", advice="Acquire the tube again, or give not_done_reason")
+            raise FcsDataError(
+                "no events", advice="Acquire the tube again, or give not_done_reason"
+            )
         columns = assign_markers(sample.events.channels, job.template.markers)
         spillover = choose_spillover(job, sample)
         prepared = prepare(compensate(sample.events, spillover), columns, job.template)
@@ -56,6 +58,7 @@ def analyse_sample(job: SampleJob) -> SampleResult:
             quality.kept,
             controls=job.controls,
             overrides=job.overrides,
+            placed=job.placements,
         )
         measurements = () if job.control_kind else measure(job, tree, prepared)
     except CytoflowCarError as error:
@@ -80,6 +83,7 @@ def analyse_sample(job: SampleJob) -> SampleResult:
             rules,
             kind=job.control_kind,
             sample_id=job.sample_id,
+            file_sha256=job.sources[0].sha256,
             markers=job.control_markers,
         )
         if job.control_kind
@@ -100,12 +104,12 @@ def read_sources(sources: tuple[FcsSource, ...]) -> Sample:
     first = samples[0]
     if len(samples) == 1:
         return first
-    for source, sample in zip(sources[1:], samples[1:], strict=True):
+    for number, sample in enumerate(samples[1:], start=2):
         if sample.events.detectors != first.events.detectors:
             raise FcsDataError(
                 f"channels {', '.join(sample.events.detectors)}",
-                where=source.path.name,
-                expected=f"those of {sources[0].path.name}: {', '.join(first.events.detectors)}",
+                where=f"acquisition {number}",
+                expected=f"those of acquisition 1: {', '.join(first.events.detectors)}",
                 advice="Only acquisitions of one tube with one panel can be appended",
             )
     values = np.concatenate([sample.events.values for sample in samples])
@@ -180,19 +184,10 @@ def measure(
             car_target=job.car_target or car.target,
             car_reagent=job.car_reagent or car.reagent,
         )
-        if car is not None and _looks_at(tree, taken.population, car.marker)
+        if car is not None and template.looks_at(taken.population, car.marker)
         else taken
         for taken in (item.take(context) for item in template.measurements)
     )
-
-
-def _looks_at(tree: PopulationTree, population: str, marker: str) -> bool:
-    """Tell whether a gate on the way to a population looks at a marker."""
-    for item in tree.ancestors(population):
-        gate = item.placement.gate if item.placement is not None else None
-        if any(dimension.marker == marker for dimension in getattr(gate, "dimensions", ())):
-            return True
-    return False
 
 
 def _without_events(tree: PopulationTree) -> list[GatedPopulation]:

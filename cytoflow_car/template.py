@@ -124,6 +124,18 @@ class Template:
         """Every population, parents first."""
         return tuple(name for rule in self.populations for name in rule.names)
 
+    def looks_at(self, population: str, marker: str) -> bool:
+        """Tell whether a gate on the way from the root to a population looks at a marker.
+
+        A gate that repeats or combines others looks at what they look at.
+        """
+        rules = {name: rule for rule in self.populations for name in rule.names}
+        if population not in rules:
+            return False
+        rule = rules[population]
+        others = (rule.parent, *(name.removeprefix("!") for name in _gates_used(rule.gate)))
+        return marker in rule.gate.markers or any(self.looks_at(name, marker) for name in others)
+
 
 def list_templates(folder: Path | None = None) -> dict[str, Path]:
     """Return every template by name: the laboratory's own folder before the built-in one."""
@@ -360,17 +372,23 @@ def _gate_faults(gate: AnyGateMethod) -> Iterator[tuple[str, str]]:
         )
 
 
-def _populations_used(gate: AnyGateMethod) -> tuple[str, ...]:
-    """Return the populations that a gate leans on beside its parent."""
+def _gates_used(gate: AnyGateMethod) -> tuple[str, ...]:
+    """Return the populations whose gates a gate repeats or combines."""
     match gate:
         case Reference():
             return (gate.population,)
         case Boolean():
             return gate.populations
-        case Ratio():
-            return (gate.relative_to,)
         case _:
-            return tuple(cut.negative for cut in cuts_of(gate) if isinstance(cut, InternalCut))
+            return ()
+
+
+def _populations_used(gate: AnyGateMethod) -> tuple[str, ...]:
+    """Return the populations that a gate leans on beside its parent."""
+    if isinstance(gate, Ratio):
+        return (gate.relative_to,)
+    negatives = (cut.negative for cut in cuts_of(gate) if isinstance(cut, InternalCut))
+    return (*_gates_used(gate), *negatives)
 
 
 def _measurement_faults(template: Template, markers: list[str]) -> Iterator[tuple[str, str, str]]:

@@ -51,7 +51,10 @@ class InternalCut(OneMarker):
         return replace(placement, background=self.background(parent, references, placement.gate))
 
     def background(self, parent: Parent, references: References, gate: Gate) -> Background | None:
-        """Return what the negative population has inside a gate of this one marker, also a moved one."""
+        """Return what the negative population has inside a gate; None for other geometry.
+
+        Also for a gate that a reviewer moved. Only a gate of this one marker can be counted.
+        """
         rows = references.rows[self.negative]
         if not rows.size or not isinstance(gate, RectangleGate):
             return None

@@ -63,14 +63,17 @@ def quadrant_signs(gate: QuadrantGate, prepared: PreparedEvents, rows: Rows) -> 
 
 def _in_rectangle(gate: RectangleGate, prepared: PreparedEvents, rows: Rows) -> Mask:
     inside = np.ones(rows.size, dtype=bool)
-    for dimension, low, high in zip(gate.dimensions, gate.lower, gate.upper, strict=True):
-        values = prepared.values(dimension.marker, rows)
-        if low == -np.inf and high == np.inf:
-            inside &= ~np.isnan(values)
-        if low > -np.inf:
-            inside &= values >= low
+    for index, (dimension, low, high) in enumerate(
+        zip(gate.dimensions, gate.lower, gate.upper, strict=True)
+    ):
+        # A side is looked up for those events only that lie within the sides before it.
+        left = rows[inside] if index else rows
+        values = prepared.values(dimension.marker, left)
+        # An open bound lets infinity in, but not NaN.
+        within = values >= low
         if high < np.inf:
-            inside &= values < high
+            within &= values < high
+        inside[inside] = within
     return inside
 
 

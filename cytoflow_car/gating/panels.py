@@ -11,9 +11,12 @@ from cytoflow_car.gating.placing import ControlSummary
 from cytoflow_car.gating.tree import PopulationRule
 from cytoflow_car.model.events import Values
 from cytoflow_car.model.gate import (
+    BooleanGate,
     Dimension,
     EllipsoidGate,
     Gate,
+    GeometricGate,
+    Placement,
     PolygonGate,
     QuadrantGate,
     RectangleGate,
@@ -99,50 +102,75 @@ def draw_panels(
     controls: tuple[ControlSummary, ...],
     review_below: float,
 ) -> tuple[GatePanel, ...]:
-    """Bin the parent's events of every gate that has geometry of one or two dimensions.
+    """Bin the parent's events of every gate that has geometry.
 
-    Boolean gates have no geometry and ellipsoids of more than two dimensions no flat picture; both
-    are left out.
+    A box of more than two dimensions is drawn side by side. Boolean gates have no geometry and
+    ellipsoids of more than two dimensions no flat picture; both are left out.
     """
     panels = []
     for rule in rules:
         placement = tree[rule.names[0]].placement
         if placement is None:
             continue
-        dimensions = getattr(placement.gate, "dimensions", ())
-        if not 1 <= len(dimensions) <= 2:
-            continue
-        rows = tree.kept_rows(rule.parent)
-        axes, binned = [], []
-        for dimension in dimensions:
-            scaled = dimension.scale.forward(prepared.values(dimension.marker, rows))
-            axis = _axis(dimension, scaled, placement.gate)
-            axes.append(axis)
-            binned.append(_bin(scaled, axis))
-        flat = binned[0] if len(axes) == 1 else binned[0] * _BINS + binned[1]
-        counts = np.bincount(flat, minlength=_BINS ** len(axes)).reshape((_BINS,) * len(axes))
-        parent_count = max(tree[rule.parent].count, 1)
-        control = _control_drawn(placement.source, controls, axes)
-        panels.append(
-            GatePanel(
-                title=", ".join(rule.names),
-                parent=rule.parent,
-                axes=tuple(axes),
-                counts=counts,
-                outlines=_outlines(placement.gate, axes),
-                labels=tuple(
-                    f"{name} {100 * tree[name].count / parent_count:.3g} %" for name in rule.names
-                ),
-                control=_control_curve(control, axes[0], rows.size) if control else None,
-                caption=f"{placement.method}: {placement.reason}; "
-                f"confidence {placement.confidence:.2g}",
-                sure=placement.confidence >= review_below,
-                corners=tuple((rule.quadrants or {}).values()),
-                kept=_kept(placement.gate, axes),
-                control_name=f"{control.kind} {control.sample_id}" if control else "",
+        for face in _faces(placement.gate):
+            panels.append(
+                _draw_panel(tree, prepared, rule, placement, face, controls, review_below)
             )
-        )
     return tuple(panels)
+
+
+def _faces(gate: Gate) -> tuple[GeometricGate, ...]:
+    """Return what is drawn of a gate: itself, or each side of a box of more than two dimensions."""
+    match gate:
+        case BooleanGate():
+            return ()
+        case RectangleGate() if len(gate.dimensions) > 2:
+            return tuple(
+                RectangleGate((dimension,), (low,), (high,))
+                for dimension, low, high in zip(
+                    gate.dimensions, gate.lower, gate.upper, strict=True
+                )
+            )
+        case _:
+            return (gate,) if len(gate.dimensions) <= 2 else ()
+
+
+def _draw_panel(
+    tree: PopulationTree,
+    prepared: PreparedEvents,
+    rule: PopulationRule,
+    placement: Placement,
+    face: GeometricGate,
+    controls: tuple[ControlSummary, ...],
+    review_below: float,
+) -> GatePanel:
+    rows = tree.kept_rows(rule.parent)
+    axes, binned = [], []
+    for dimension in face.dimensions:
+        scaled = dimension.scale.forward(prepared.values(dimension.marker, rows))
+        axis = _axis(dimension, scaled, face)
+        axes.append(axis)
+        binned.append(_bin(scaled, axis))
+    flat = binned[0] if len(axes) == 1 else binned[0] * _BINS + binned[1]
+    counts = np.bincount(flat, minlength=_BINS ** len(axes)).reshape((_BINS,) * len(axes))
+    parent_count = max(tree[rule.parent].count, 1)
+    control = _control_drawn(placement.source, controls, axes)
+    return GatePanel(
+        title=", ".join(rule.names),
+        parent=rule.parent,
+        axes=tuple(axes),
+        counts=counts,
+        outlines=_outlines(face, axes),
+        labels=tuple(
+            f"{name} {100 * tree[name].count / parent_count:.3g} %" for name in rule.names
+        ),
+        control=_control_curve(control, axes[0], rows.size) if control else None,
+        caption=f"{placement.method}: {placement.reason}; confidence {placement.confidence:.2g}",
+        sure=placement.confidence >= review_below,
+        corners=tuple((rule.quadrants or {}).values()),
+        kept=_kept(face, axes),
+        control_name=f"{control.kind} {control.sample_id}" if control else "",
+    )
 
 
 def _axis(dimension: Dimension, scaled: Values, gate: Gate) -> Axis:

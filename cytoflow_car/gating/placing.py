@@ -31,8 +31,8 @@ class ControlSummary:
         The parent population whose events were looked at, and the marker.
     kind
         ``pre_infusion``, ``untransduced``, ``fmo`` or ``isotype``.
-    sample_id
-        The control.
+    sample_id, file_sha256
+        The control, and the content of its file.
     n_events
         Events of the population in the control.
     tail
@@ -45,6 +45,7 @@ class ControlSummary:
     marker: str
     kind: str
     sample_id: str
+    file_sha256: str
     n_events: int
     tail: tuple[float, ...]
     quantiles: tuple[float, ...]

@@ -23,7 +23,7 @@ from cytoflow_car.model.scale import Log
 
 @dataclass(frozen=True, slots=True)
 class Ratio:
-    """Events whose ratio of two markers lies above a cut: a diagonal where both axes are logarithmic.
+    """Events whose ratio of two markers lies above a cut: a diagonal on two logarithmic axes.
 
     Ratios are taken relative to the median ratio of a population of the same tube, so that the
     gain of neither detector matters. The cut is the valley nearest to the prior, or the prior.
@@ -93,9 +93,7 @@ class Ratio:
             flags=() if usable else ("PRIOR_KEPT",),
         )
 
-    def _log_ratio(
-        self, parent: Parent, dimensions: tuple[Dimension, ...], rows: Rows
-    ) -> Values:
+    def _log_ratio(self, parent: Parent, dimensions: tuple[Dimension, ...], rows: Rows) -> Values:
         x, y = (
             item.scale.forward(parent.prepared.values(item.marker, rows)) * self.decades
             for item in dimensions
@@ -104,10 +102,12 @@ class Ratio:
 
     def _half_plane(self, dimensions: tuple[Dimension, ...], log_ratio: float) -> PolygonGate:
         """Return what lies above the diagonal, as a polygon that holds every event there."""
-        ends = np.asarray([0.0, 1.5])
-        line = ends + log_ratio / self.decades
-        top = max(2.0, float(line.max()) + 0.5)
-        corners = [(ends[0], line[0]), (ends[1], line[1]), (ends[1], top), (ends[0], top)]
+        rise, right = log_ratio / self.decades, 1.5
+        # Both axes end at the lowest decade, where everything below it sits: a line that comes
+        # from beneath follows that edge first, or it would be bent.
+        foot = [(0.0, rise)] if rise >= 0 else [(0.0, 0.0), (min(-rise, right), 0.0)]
+        top = max(2.0, right + rise + 0.5)
+        corners = [*foot, (right, max(right + rise, 0.0)), (right, top), (0.0, top)]
         x, y = (
             item.scale.inverse(np.asarray([corner[axis] for corner in corners]))
             for axis, item in enumerate(dimensions)

@@ -40,9 +40,11 @@ class OneMarker:
 
     @property
     def markers(self) -> tuple[str, ...]:
+        """The one marker."""
         return (self.marker,)
 
     def threshold(self, parent: Parent, references: References) -> Threshold:
+        """Find the cut; each method its own way."""
         raise NotImplementedError
 
     def place(self, parent: Parent, references: References) -> Placement:
@@ -207,5 +209,5 @@ def insensitivity(values: Values, at: float, keep: Keep) -> float:
     population of fewer than 50 events counts as 50, since nothing below that is quantified.
     """
     near = np.count_nonzero((values >= at / 1.25) & (values < at * 1.25))
-    kept = np.count_nonzero(values >= at if keep == "above" else values < at)
+    kept = int(np.count_nonzero(values >= at if keep == "above" else values < at))
     return round(float(np.clip(1.0 - 5.0 * near / max(kept, 50), 0.0, 0.9)), 3)

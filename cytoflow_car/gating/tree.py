@@ -84,6 +84,7 @@ def gate_events(
     *,
     controls: tuple[ControlSummary, ...] = (),
     overrides: tuple[Override, ...] = (),
+    placed: Mapping[str, Placement] | None = None,
 ) -> PopulationTree:
     """Gate all events of a specimen by the rules of a template.
 
@@ -100,6 +101,9 @@ def gate_events(
         Summaries of the specimen's controls.
     overrides
         Moved gates; they replace the placement, not the rule.
+    placed
+        Placements that were made before, for a batch or a patient, by population; they are taken
+        instead of placing on this specimen.
 
     Returns
     -------
@@ -123,6 +127,8 @@ def gate_events(
         override = next((moved[name] for name in rule.names if name in moved), None)
         if override is not None:
             placement = _overridden(rule, override, parent, references)
+        elif placed is not None and rule.names[0] in placed:
+            placement = placed[rule.names[0]]
         else:
             try:
                 placement = rule.gate.place(parent, references)
@@ -145,6 +151,7 @@ def summarise_controls(
     *,
     kind: str,
     sample_id: str,
+    file_sha256: str,
     markers: frozenset[str] | None = None,
 ) -> tuple[ControlSummary, ...]:
     """Summarise a gated control for every gate of the rules that is placed by a control.
@@ -153,7 +160,7 @@ def summarise_controls(
     ----------
     tree, prepared
         The control, gated by the same rules.
-    kind, sample_id
+    kind, sample_id, file_sha256
         What it is, as in `ControlSummary`.
     markers
         Markers that the file is a control for; None for all (a pre-infusion sample).
@@ -167,7 +174,9 @@ def summarise_controls(
             if rows.size and method.marker in prepared.columns:
                 values = prepared.values(method.marker, rows)
                 summaries.append(
-                    summarise_control(rule.parent, method.marker, kind, sample_id, values)
+                    summarise_control(
+                        rule.parent, method.marker, kind, sample_id, file_sha256, values
+                    )
                 )
     return tuple(summaries)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +10,10 @@ import numpy.typing as npt
 
 Rows = npt.NDArray[np.intp]
 Values = npt.NDArray[np.float64]
+_Stored = npt.NDArray[np.float32] | npt.NDArray[np.float64]
+
+#: Rows are worked on in blocks that stay in the processor's cache.
+_BLOCK_ROWS = 16_384
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +72,14 @@ class Events:
 
     def column(self, channel: int, rows: Rows | None = None) -> Values:
         """Return one channel's values, (n_rows,) float64; all events where `rows` is None."""
-        values = self.values[:, channel] if rows is None else self.values[rows, channel]
-        return values.astype(np.float64)
+        values = self.values[:, channel]
+        if rows is None:
+            return values.astype(np.float64)
+        chosen: Values = np.empty(rows.size)
+        for block in _blocks(rows.size):
+            stretch = _as_slice(rows[block])
+            chosen[block] = values[rows[block]] if stretch is None else values[stretch]
+        return chosen
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -126,11 +137,40 @@ class CompensatedEvents:
         used = np.flatnonzero(weights)
         if used.size == 1 and weights[used[0]] == 1.0:
             return self.raw.column(int(used[0]), rows)
-        values = self.raw.values if rows is None else self.raw.values[rows]
-        # einsum sums each row by itself in a fixed order; BLAS would round an event differently
-        # according to its neighbours.
-        summed: Values = np.einsum("ij,j->i", values, weights, dtype=np.float64, casting="safe")
+        values = self.raw.values
+        n_rows = len(self) if rows is None else rows.size
+        summed: Values = np.empty(n_rows)
+        for block in _blocks(n_rows):
+            events = values[block] if rows is None else _whole_events(values, rows[block])
+            # einsum sums each row by itself in a fixed order; BLAS would round an event differently
+            # according to its neighbours.
+            np.einsum("ij,j->i", events.astype(np.float64), weights, out=summed[block])
         return summed
+
+
+def _blocks(n_rows: int) -> Iterator[slice]:
+    for begin in range(0, n_rows, _BLOCK_ROWS):
+        yield slice(begin, min(begin + _BLOCK_ROWS, n_rows))
+
+
+def _as_slice(rows: Rows) -> slice | None:
+    """Return the slice that means the same as at least one row; None where there is none."""
+    first, last = int(rows[0]), int(rows[-1])
+    if first < 0 or last - first != rows.size - 1 or not (np.diff(rows) == 1).all():
+        return None
+    return slice(first, last + 1)
+
+
+def _whole_events(values: _Stored, rows: Rows) -> _Stored:
+    """Return ``values[rows]`` of at least one row."""
+    stretch = _as_slice(rows)
+    if stretch is not None:
+        return values[stretch]
+    # `take` is several times as fast as indexing. An event is moved as one item of bytes, because
+    # `take` would first copy all values of a file whose DATA does not begin at a multiple of 4.
+    event = np.dtype((np.void, values.shape[1] * values.itemsize))
+    items = np.ascontiguousarray(values).view(event)[:, 0]
+    return items.take(rows).view(values.dtype).reshape(rows.size, -1)
 
 
 @dataclass(frozen=True, slots=True)

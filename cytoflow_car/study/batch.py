@@ -13,7 +13,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib import metadata
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 
 from cytoflow_car.errors import CytoflowCarError, StudyError
@@ -104,6 +104,11 @@ def run_study(
     StudyError, TemplateError
         The folder, its sheet or a template is wrong; nothing was written.
     """
+    if parent_process() is not None:
+        raise StudyError(
+            "run_study was called again by one of its own processes",
+            advice='In a script, put the call under if __name__ == "__main__":',
+        )
     began = datetime.now(UTC)
     out = Path(out)
     _refuse_foreign_folder(out)
@@ -176,16 +181,24 @@ class _Workers:
                 yield _work(job, self._strict)
             return
         lost: list[SampleJob] = []
+        n_ended = 0
         if self._pool is None:
             self._pool = _new_pool(min(self._n_processes, len(waiting)))
         futures = {self._pool.submit(_work, job, self._strict): job for job in waiting}
         for future in as_completed(futures):
             try:
                 yield future.result()
+                n_ended += 1
             except BrokenProcessPool:
                 lost.append(futures[future])
         if lost:
             self._pool = None
+            if not n_ended:
+                raise StudyError(
+                    "no process could be started",
+                    advice='In a script, call run_study under if __name__ == "__main__": since '
+                    "every process reads the script again; or give jobs=1",
+                )
         # A process that was killed takes its neighbours' jobs with it: each gets one of its own.
         for job in lost:
             yield _work_alone(job, self._strict)

@@ -330,9 +330,7 @@ def _why(fault: OSError | FcsError) -> str:
     return fault.problem if isinstance(fault, FcsError) else str(fault.strerror)
 
 
-def _same_content(
-    study: Study, hashes: Mapping[str, str]
-) -> Iterator[tuple[SheetRow, SheetRow]]:
+def _same_content(study: Study, hashes: Mapping[str, str]) -> Iterator[tuple[SheetRow, SheetRow]]:
     seen: dict[tuple[str, int | None], SheetRow] = {}
     for row in study.rows:
         if row.use not in ("report", "append") or row.sample_id not in hashes:

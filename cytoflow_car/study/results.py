@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from cytoflow_car.job import GatedPopulation, SampleFailure, SampleResult
+from cytoflow_car.model.gate import BooleanGate
 from cytoflow_car.model.measurement import Interval, Measurement, Status
 from cytoflow_car.study.plan import StudyPlan
 from cytoflow_car.study.records import SheetRow, Study
@@ -28,9 +29,7 @@ def write_results(
     """Write every table of a run into `folder`, which exists."""
     rows = {row.sample_id: row for row in plan.study.rows}
     extra = plan.study.extra_columns
-    measured = to_frame(
-        _measurement_rows(plan, rows, results, failures), [*MEASUREMENTS, *extra]
-    )
+    measured = to_frame(_measurement_rows(plan, rows, results, failures), [*MEASUREMENTS, *extra])
     measured = measured.astype(
         {"n_events": "Int64", "n_denominator": "Int64", "infusion": "Int64"}
         | dict.fromkeys(_FLOATS, "float64")
@@ -43,7 +42,8 @@ def write_results(
     }
     write_csv(build_timepoints(measured, targets), folder / "timepoints.csv")
     review_below = {name: item.review_below for name, item in plan.templates.items()}
-    write_csv(to_frame(_gate_rows(results, review_below), list(GATES)), folder / "gates.csv")
+    gates = to_frame(_gate_rows(results, review_below), list(GATES))
+    write_csv(gates.astype({"parent_count": "Int64"}), folder / "gates.csv")
     write_csv(to_frame(_qc_rows(results), list(QC)), folder / "qc.csv")
     write_csv(to_frame(_file_rows(plan), list(FILES)), folder / "files.csv")
     write_csv(to_frame(map(_failure_row, failures), list(FAILURES)), folder / "failures.csv")
@@ -85,22 +85,39 @@ def _measurement_rows(
                 if key in failed:
                     reason = failed[key].code.upper()
                 for item in template.measurements:
-                    yield facts | {
-                        "measurement": item.name,
-                        "population": item.populations[0],
-                        "status": status.value,
-                        "value_reported": "not done" if row.not_done_reason else "failed",
-                        "flags": reason,
-                        "review_status": "NOT_NEEDED",
-                    }
+                    yield (
+                        facts
+                        | _car(row, template, item.populations[0])
+                        | {
+                            "measurement": item.name,
+                            "population": item.populations[0],
+                            "status": status.value,
+                            "value_reported": "not done" if row.not_done_reason else "failed",
+                            "flags": reason,
+                            "review_status": "NOT_NEEDED",
+                        }
+                    )
                 continue
             facts["instrument"] = row.instrument or result.instrument
             facts["review_status"] = _review_status(result)
             gate_hashes = _gate_hashes(result.populations)
             for measurement in result.measurements:
-                yield facts | _measured(measurement) | {
-                    "gate_sha256": gate_hashes[measurement.population]
-                }
+                yield (
+                    facts
+                    | _measured(measurement)
+                    | {"gate_sha256": gate_hashes[measurement.population]}
+                )
+
+
+def _car(row: SheetRow, template: Template, population: str) -> Row:
+    """Return what a measurement that was not taken would have looked for."""
+    car = template.car
+    if car is None or not template.looks_at(population, car.marker):
+        return {}
+    return {
+        "car_target": row.car_target or car.target,
+        "car_reagent": row.car_reagent or car.reagent,
+    }
 
 
 def _facts(row: SheetRow, template: Template, plan: StudyPlan) -> Row:
@@ -182,20 +199,22 @@ def _review_status(result: SampleResult) -> str:
 
 
 def _gate_hashes(populations: tuple[GatedPopulation, ...]) -> dict[str, str]:
-    """Hash the gates from the root to each population."""
+    """Hash the gates that decide each population: from the root down, and those it combines."""
     hashes: dict[str, str] = {}
     by_path: dict[str, str] = {}
     for item in populations:
-        above = by_path.get(item.path.rpartition("/")[0], "")
-        own = gate_to_json(item.placement.gate) if item.placement is not None else ""
-        digest = hashlib.sha256(f"{above}{item.name}{own}".encode()).hexdigest()
+        parts = [by_path.get(item.path.rpartition("/")[0], ""), item.name]
+        if item.placement is not None:
+            parts.append(gate_to_json(item.placement.gate))
+            if isinstance(item.placement.gate, BooleanGate):
+                operands = item.placement.gate.operands
+                parts.extend(hashes[name.removeprefix("!")] for name in operands)
+        digest = hashlib.sha256("\n".join(parts).encode()).hexdigest()
         by_path[item.path] = hashes[item.name] = digest
     return hashes
 
 
-def _gate_rows(
-    results: Iterable[SampleResult], review_below: Mapping[str, float]
-) -> Iterator[Row]:
+def _gate_rows(results: Iterable[SampleResult], review_below: Mapping[str, float]) -> Iterator[Row]:
     for result in results:
         for item in result.populations:
             placed = item.placement
@@ -227,7 +246,7 @@ def _gate_rows(
 
 def _qc_rows(results: Iterable[SampleResult]) -> Iterator[Row]:
     for result in results:
-        facts = {"sample_id": result.sample_id, "template": result.template}
+        facts: Row = {"sample_id": result.sample_id, "template": result.template}
         for check in result.checks:
             yield facts | {
                 "check": check.name,

@@ -12,13 +12,15 @@ _BESIDE_SOURCE = {"status": "status", "n": "n_events", "lod": "lod", "loq": "loq
 
 
 def build_timepoints(
-    measurements: pd.DataFrame, target_of_infusion: Mapping[tuple[object, int], str]
+    measurements: pd.DataFrame, target_of_infusion: Mapping[tuple[str, int], str]
 ) -> pd.DataFrame:
     """Turn long measurements into one row a collection.
 
-    Rows with ``use`` other than ``report`` stay out. Where tubes of one draw look for different CAR
+    Rows with ``use`` other than ``report`` stay out. Where tubes of one study look for different CAR
     targets, each target has columns of its own (``car_t_percent_of_t_cd22``), and the plain column
-    holds the target that was infused last.
+    holds the target that was infused last. What several tubes of a draw measure without a target
+    comes from the tube of that target too, so that the columns of a row belong together; without
+    such a tube, from the first of the sheet.
 
     Parameters
     ----------
@@ -39,17 +41,26 @@ def build_timepoints(
     targets = _targets_by_measurement(reported)
     for _, group in reported.groupby(keys, sort=False, dropna=False):
         row: dict[str, object] = {name: group.iloc[0][name] for name in TIMEPOINTS}
-        last = 1 if pd.isna(row["infusion"]) else max(int(row["infusion"]), 1)
-        infused = target_of_infusion.get((row["patient_id"], last), "")
+        infused = _target_infused_last(group.iloc[0], target_of_infusion)
+        tubes_of_target = group.loc[group["car_target"] == infused, "sample_id"] if infused else ()
         for name, same in group.groupby("measurement", sort=False):
-            if len(targets[str(name)]) > 1:
-                for _, item in same.iterrows():
+            several = len(targets[str(name)]) > 1
+            for _, item in same.iterrows():
+                if several and item["car_target"]:
                     _put(row, columns, f"{name}_{str(item['car_target']).lower()}", item)
-            chosen = same if len(same) == 1 else same[same["car_target"] == infused]
-            if len(chosen) == 1:
-                _put(row, columns, str(name), chosen.iloc[0])
+            of_target = same[same["sample_id"].isin(tubes_of_target)]
+            if len(same) == 1 or len(of_target) == 1:
+                _put(row, columns, str(name), (of_target if len(of_target) else same).iloc[0])
+            elif not targets[str(name)]:
+                _put(row, columns, str(name), same.iloc[0])
         rows.append(row)
     return pd.DataFrame.from_records(rows, columns=[*TIMEPOINTS, *columns])
+
+
+def _target_infused_last(item: pd.Series, target_of_infusion: Mapping[tuple[str, int], str]) -> str:
+    infusion = item["infusion"]
+    number = 1 if pd.isna(infusion) else max(int(infusion), 1)
+    return target_of_infusion.get((str(item["patient_id"]), number), "")
 
 
 def _targets_by_measurement(reported: pd.DataFrame) -> dict[str, set[str]]:
@@ -59,9 +70,7 @@ def _targets_by_measurement(reported: pd.DataFrame) -> dict[str, set[str]]:
     }
 
 
-def _put(
-    row: dict[str, object], columns: dict[str, None], name: str, item: pd.Series
-) -> None:
+def _put(row: dict[str, object], columns: dict[str, None], name: str, item: pd.Series) -> None:
     row[name] = item["value"]
     columns[name] = None
     for suffix in BESIDE:

@@ -33,34 +33,27 @@ STAINS = (
 )
 DETECTORS = tuple(f"B{number}-A" for number in range(1, len(STAINS) + 1))
 
-#: Share of all events in each kind of event, in the order of their numbers below.
-SHARES = {
-    "debris": 0.10,
-    "dead": 0.30,
-    "myeloid": 0.20,
-    "B": 0.15,
-    "CD4 T": 0.15,
-    "CD8 CAR-": 0.04,
-    "CD8 CAR+": 0.06,
-}
-
-#: Which kinds carry which stain brightly; a stain that is not named is on no event.
+#: Each event has a place from 0 to 1, evenly drawn; a stain is bright between two places. So the
+#: gates below, each within the last, hold 90, 60, 40, 25, 10, 6 … % of all events.
 BRIGHT = {
-    "CD45": ("dead", "myeloid", "B", "CD4 T", "CD8 CAR-", "CD8 CAR+"),
-    "Viability": ("debris", "dead"),
-    "CD3": ("CD4 T", "CD8 CAR-", "CD8 CAR+"),
-    "CD19": ("B",),
-    "CD4": ("CD4 T",),
-    "CD8": ("CD8 CAR-", "CD8 CAR+"),
-    "CAR": ("CD8 CAR+",),
-    "CD45RA": ("B", "CD8 CAR-"),
-    "CCR7": ("CD4 T",),
-    "PD-1": ("CD8 CAR+",),
-    "CD14": ("myeloid",),
+    "CD45": (0.0, 0.9),
+    "Viability": (0.6, 1.0),
+    "CD14": (0.4, 0.6),
+    "CD19": (0.25, 0.4),
+    "CD3": (0.0, 0.25),
+    "CD4": (0.1, 0.25),
+    "CD8": (0.0, 0.1),
+    "CAR": (0.0, 0.06),
+    "CD45RA": (0.0, 0.04),
+    "PD-1": (0.0, 0.025),
+    "TIM-3": (0.0, 0.015),
+    "LAG-3": (0.0, 0.01),
+    "CCR7": (0.0, 0.005),
 }
+_DEBRIS = 0.9
 
-#: Twelve gates: two of all events, then two each of 90, 60, 40, 25 and 10 % of them. Both
-#: polygons have an axis in common with another gate; one of them is of compensated logicle axes.
+#: Twelve gates, two of them polygons: two of all events, then one each of 90, 60, 40, 25, 10, 6, 4,
+#: 2.5, 1.5 and 1 % of them.
 TEMPLATE = """
 name = "benchmark"
 version = "1"
@@ -77,25 +70,19 @@ kind = "linear"
 kind = "linear"
 
 [[populations]]
+name = "CD45+"
+parent = "root"
+gate = { method = "fixed", marker = "CD45", at = 1500, keep = "above" }
+[[populations]]
 name = "leukocytes"
 parent = "root"
 gate = { method = "polygon", x = "FSC-A", y = "SSC-A", vertices = [
     [40000, 0], [90000, -20000], [250000, 20000], [250000, 230000], [90000, 230000], [40000, 90000],
 ] }
 [[populations]]
-name = "CD45+"
-parent = "root"
-gate = { method = "fixed", marker = "CD45", at = 1500, keep = "above" }
-
-[[populations]]
 name = "live"
 parent = "leukocytes"
 gate = { method = "fixed", marker = "Viability", at = 1500, keep = "below" }
-[[populations]]
-name = "dead"
-parent = "leukocytes"
-gate = { method = "fixed", marker = "Viability", at = 1500, keep = "above" }
-
 [[populations]]
 name = "lymphocytes"
 parent = "live"
@@ -104,24 +91,11 @@ gate = { method = "rectangle", sides = [
     { method = "fixed", marker = "SSC-A", at = 200000, keep = "below" },
 ] }
 [[populations]]
-name = "monocytes"
-parent = "live"
-gate = { method = "fixed", marker = "CD14", at = 1500, keep = "above" }
-
-[[populations]]
 name = "T"
 parent = "lymphocytes"
 gate = { method = "polygon", x = "CD19", y = "CD3", vertices = [
     [-2000, 1500], [400, 1500], [1500, 3000], [1500, 250000], [-2000, 250000],
 ] }
-[[populations]]
-name = "B"
-parent = "lymphocytes"
-gate = { method = "rectangle", sides = [
-    { method = "fixed", marker = "CD19", at = 1500, keep = "above" },
-    { method = "fixed", marker = "CD3", at = 1500, keep = "below" },
-] }
-
 [[populations]]
 name = "CD8"
 parent = "T"
@@ -129,23 +103,12 @@ gate = { method = "rectangle", sides = [
     { method = "fixed", marker = "CD8", at = 1500, keep = "above" },
     { method = "fixed", marker = "CD4", at = 1500, keep = "below" },
 ] }
-[[populations]]
-name = "CD4"
-parent = "T"
-gate = { method = "rectangle", sides = [
-    { method = "fixed", marker = "CD4", at = 1500, keep = "above" },
-    { method = "fixed", marker = "CD8", at = 1500, keep = "below" },
-] }
+"""
 
-[[populations]]
-name = "CAR T CD8"
-parent = "CD8"
-gate = { method = "fixed", marker = "CAR", at = 1500, keep = "above" }
-[[populations]]
-name = "naive CD8"
-parent = "CD8"
-gate = { method = "fixed", marker = "CD45RA", at = 1500, keep = "above" }
+#: The gates beneath CD8: each is the part of the one before that carries one more stain.
+_NARROWING = ("CAR", "CD45RA", "PD-1", "TIM-3", "LAG-3", "CCR7")
 
+_MEASUREMENTS = """
 [[detection]]
 assay = "any"
 lod_events = 20
@@ -153,38 +116,37 @@ loq_events = 50
 
 [[measurements]]
 measure = "percent"
+name = "car_t_percent_of_t"
+population = "CAR+"
+denominator = "T"
+assay = "any"
+[[measurements]]
+measure = "percent"
+name = "car_t_cd8_percent_of_cd8"
+population = "CAR+"
+denominator = "CD8"
+assay = "any"
+[[measurements]]
+measure = "percent"
 name = "t_percent_of_lymphocytes"
 population = "T"
 denominator = "lymphocytes"
 assay = "any"
 [[measurements]]
-measure = "percent"
-name = "b_percent_of_lymphocytes"
-population = "B"
-denominator = "lymphocytes"
-assay = "any"
-[[measurements]]
-measure = "percent"
-name = "car_t_cd8_percent_of_cd8"
-population = "CAR T CD8"
-denominator = "CD8"
-assay = "any"
-[[measurements]]
-measure = "percent"
-name = "car_t_cd8_percent_of_t"
-population = "CAR T CD8"
-denominator = "T"
+measure = "count"
+name = "car_t_count"
+population = "CAR+"
 assay = "any"
 [[measurements]]
 measure = "intensity"
-name = "car_t_cd8_car_mfi"
-population = "CAR T CD8"
+name = "t_cd3_mfi"
+population = "T"
+marker = "CD3"
+[[measurements]]
+measure = "intensity"
+name = "car_t_car_mfi"
+population = "CAR+"
 marker = "CAR"
-[[measurements]]
-measure = "intensity"
-name = "b_cd19_mfi"
-population = "B"
-marker = "CD19"
 """
 
 
@@ -195,7 +157,14 @@ def make_template() -> Template:
         for names, field in ((SCATTER, "detectors"), (STAINS, "stains"))
         for name in names
     )
-    return parse_template(TEMPLATE + markers, where="benchmark")
+    narrowing = "".join(
+        f'[[populations]]\nname = "{marker}+"\nparent = "{parent}"\n'
+        f'gate = {{ method = "fixed", marker = "{marker}", at = 1500, keep = "above" }}\n'
+        for parent, marker in zip(
+            ("CD8", *(f"{marker}+" for marker in _NARROWING)), _NARROWING, strict=False
+        )
+    )
+    return parse_template(TEMPLATE + narrowing + _MEASUREMENTS + markers, where="benchmark")
 
 
 def make_spillover() -> Spillover:
@@ -211,20 +180,17 @@ def make_spillover() -> Spillover:
 def write_tube(path: Path, n_events: int) -> None:
     """Write a tube of 16 float32 channels whose gates hold the shares that `SHARES` states."""
     rng = np.random.default_rng(2024)
-    kind = rng.choice(np.asarray(list(SHARES)), n_events, p=list(SHARES.values()))
-    debris = kind == "debris"
-    scatter = np.column_stack(
-        [
-            np.where(debris, rng.normal(15_000, 5_000, n_events), rng.normal(120e3, 15e3, n_events)),
-            np.where(debris, rng.normal(10_000, 4_000, n_events), rng.normal(60e3, 12e3, n_events)),
-        ]
-    )
+    place = rng.random(n_events)
+    debris = place >= _DEBRIS
+    forward, side = rng.normal(120e3, 15e3, n_events), rng.normal(60e3, 12e3, n_events)
+    forward[debris], side[debris] = forward[debris] / 8.0, side[debris] / 6.0
     light = rng.normal(0.0, 120.0, (n_events, len(STAINS)))
     for column, stain in enumerate(STAINS):
-        bright = np.isin(kind, BRIGHT.get(stain, ()))
+        low, high = BRIGHT.get(stain, (0.0, 0.0))
+        bright = (place >= low) & (place < high)
         light[bright, column] += rng.lognormal(np.log(15_000.0), 0.45, np.count_nonzero(bright))
     spillover = make_spillover()
-    values = np.column_stack([scatter, light @ spillover.matrix]).astype(np.float32)
+    values = np.column_stack([forward, side, light @ spillover.matrix]).astype(np.float32)
     channels = (
         *(Channel(name, None, TOP) for name in SCATTER),
         *(Channel(name, stain, TOP) for name, stain in zip(DETECTORS, STAINS, strict=True)),

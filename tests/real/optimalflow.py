@@ -127,23 +127,27 @@ def gate_file(path: Path, template: Template) -> PopulationTree:
 def compare(source: Path, study: Path, results: Path) -> dict[str, list[Comparison]]:
     """Set every percent of a run beside the labels, by sample and in the template's order."""
     template = load_template(TEMPLATE, TEMPLATES)
-    table = pd.read_csv(results / "measurements.csv")
+    with (results / "measurements.csv").open(encoding="utf-8", newline="") as stream:
+        measured = list(csv.DictReader(stream))
     compared = {}
     for name in FILES:
         labels = pd.read_parquet(source / f"{name}.parquet")["population"].astype(str)
         tree = gate_file(study / f"{name}.fcs", template)
         compared[name] = [
-            Comparison(
-                row.population,
-                row.denominator,
-                row.value,
-                100.0 * experts(labels, row.population).sum()
-                / experts(labels, row.denominator).sum(),
-                _f1(tree, row.population, experts(labels, row.population)),
-            )
-            for row in table[table["sample_id"] == name].itertuples()
+            _beside(float(row["value"]), row["population"], row["denominator"], tree, labels)
+            for row in measured
+            if row["sample_id"] == name
         ]
     return compared
+
+
+def _beside(
+    ours: float, population: str, denominator: str, tree: PopulationTree, labels: pd.Series[str]
+) -> Comparison:
+    expert, whole = experts(labels, population), experts(labels, denominator)
+    rows = tree[population].rows
+    f1 = 2.0 * int(expert[rows].sum()) / (rows.size + int(expert.sum()))
+    return Comparison(population, denominator, ours, 100.0 * expert.sum() / whole.sum(), f1)
 
 
 def experts(labels: pd.Series[str], population: str) -> Mask:
@@ -153,11 +157,6 @@ def experts(labels: pd.Series[str], population: str) -> Mask:
     if population == "CD45+":
         return ~labels.str.contains("debris|doublets", case=False).to_numpy(bool)
     return labels.isin(LABELS[population]).to_numpy(bool)
-
-
-def _f1(tree: PopulationTree, population: str, expert: Mask) -> float:
-    rows = tree[population].rows
-    return 2.0 * int(expert[rows].sum()) / (rows.size + int(expert.sum()))
 
 
 def as_markdown(comparisons: list[Comparison]) -> str:
