@@ -235,6 +235,64 @@ def test_unknown_method_suggests_the_nearest(old: str, new: str, place: str, nea
     assert error.advice == f"Did you mean {nearest}?"
 
 
+def test_a_population_looks_at_the_markers_on_its_way() -> None:
+    again = '[[populations]]\nname = "again"\nparent = "root"\ngate = { method = "reference", '
+    text = TEXT.replace("[[measurements]]", again + 'population = "T" }\n\n[[measurements]]', 1)
+    template = parse_template(text, where="small.toml")
+    looked_at = {
+        name: [marker.name for marker in template.markers if template.looks_at(name, marker.name)]
+        for name in ("root", *template.population_names)
+    }
+    assert looked_at == {
+        "root": [],
+        "T": ["CD3"],
+        "CD4 T": ["SSC-A", "CD3", "CD4"],
+        "other T": ["SSC-A", "CD3", "CD4"],
+        "rest": ["CD3"],
+        "again": ["CD3"],
+    }
+
+
+@pytest.mark.parametrize("name", ["car_t_pb", "car_t_csf", "car_t_bm"])
+def test_what_is_told_of_car_t_cells_looks_at_the_reagent(name: str) -> None:
+    template = load_template(name)
+    assert template.car is not None
+    for measure in template.measurements:
+        looks = template.looks_at(measure.populations[0], template.car.marker)
+        assert looks == measure.name.startswith("car_t")
+
+
+@pytest.mark.parametrize(
+    ("gate", "problem"),
+    [
+        ('method = "internal", marker = "CD3", prior = 1.0, negative = "B"', "'B' is not defined"),
+        (
+            'method = "internal", marker = "CD3", prior = 1.0, negative = "T", quantile = 1.0',
+            "quantile 1",
+        ),
+        (
+            'method = "ratio", numerator = "CD3", denominator = "CD4", relative_to = "B", '
+            "prior = 0.2, low = 0.1, high = 0.5",
+            "'B' is not defined",
+        ),
+        (
+            'method = "ratio", numerator = "CD3", denominator = "CD4", relative_to = "T", '
+            "prior = 0.6, low = 0.1, high = 0.5",
+            "not in order",
+        ),
+        (
+            'method = "ratio", numerator = "CD3", denominator = "CD5", relative_to = "T", '
+            "prior = 0.2, low = 0.1, high = 0.5",
+            "no marker 'CD5'",
+        ),
+    ],
+)
+def test_fault_of_a_gate_that_leans_on_a_population(gate: str, problem: str) -> None:
+    error = fault('method = "boolean", operation = "not", populations = ["T"]', gate)
+    assert "population 'rest'" in error.where
+    assert problem in error.problem
+
+
 def test_broken_toml_and_doubled_keys_are_told() -> None:
     assert "not TOML" in fault('name = "small"', "name = small").problem
     assert "not TOML" in fault('name = "small"', 'name = "small"\nname = "small"').problem

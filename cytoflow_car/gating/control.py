@@ -21,6 +21,9 @@ from cytoflow_car.gating.thresholds import PRIOR_KEPT, OneMarker
 from cytoflow_car.model.events import Values
 from cytoflow_car.model.gate import Background, Gate, Placement, RectangleGate
 
+#: Negative events squeezed to a hundredth of the control's width are no drift of an instrument.
+LEAST_GAIN = 0.01
+
 
 @dataclass(frozen=True, slots=True)
 class ControlCut(OneMarker):
@@ -197,7 +200,7 @@ def find_drift(
 
     Returns
     -------
-    None where either has fewer than 50 negative events, or no positive gain comes out.
+    None where either has fewer than 50 negative events, or no gain above `LEAST_GAIN` comes out.
     """
     if control.n_events < 50:
         return None
@@ -210,7 +213,7 @@ def find_drift(
         if negative.size < 50:
             return None
         gain, offset = np.polyfit(theirs, np.quantile(negative, levels), 1)
-        if not gain > 0:
+        if not gain > LEAST_GAIN:
             return None
         moved = float(gain * cut + offset)
         if abs(moved - own_cut) <= 1e-6 * abs(own_cut):

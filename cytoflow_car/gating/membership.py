@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from cytoflow_car.gating.grid import Side, lay_grid
 from cytoflow_car.model.events import Rows, Values
 from cytoflow_car.model.gate import (
     Dimension,
@@ -22,6 +23,9 @@ from cytoflow_car.model.panel import PreparedEvents
 from cytoflow_car.model.scale import Log
 
 Mask = npt.NDArray[np.bool_]
+
+#: For fewer events, computing exactly costs nothing to speak of.
+_WORTH_ESTIMATING = 20_000
 
 
 def members(gate: GeometricGate, prepared: PreparedEvents, rows: Rows) -> Mask:
@@ -62,22 +66,68 @@ def quadrant_signs(gate: QuadrantGate, prepared: PreparedEvents, rows: Rows) -> 
 
 
 def _in_rectangle(gate: RectangleGate, prepared: PreparedEvents, rows: Rows) -> Mask:
-    inside = np.ones(rows.size, dtype=bool)
-    for index, (dimension, low, high) in enumerate(
-        zip(gate.dimensions, gate.lower, gate.upper, strict=True)
-    ):
-        # A side is looked up for those events only that lie within the sides before it.
-        left = rows[inside] if index else rows
-        values = prepared.values(dimension.marker, left)
-        # An open bound lets infinity in, but not NaN.
-        within = values >= low
-        if high < np.inf:
-            within &= values < high
-        inside[inside] = within
+    sides = zip(gate.dimensions, gate.lower, gate.upper, strict=True)
+    inside = _within(*next(sides), prepared, rows)
+    for side in sides:
+        # The other sides are looked up for those events only that lie within the sides before.
+        left = np.flatnonzero(inside)
+        inside[left] = _within(*side, prepared, rows[left])
     return inside
 
 
+def _within(
+    dimension: Dimension, low: float, high: float, prepared: PreparedEvents, rows: Rows
+) -> Mask:
+    """Tell whose value is at least `low` and below `high`."""
+    if not _is_large_share(rows, prepared):
+        return _exactly_within(dimension, low, high, prepared, rows)
+    estimates, slack = prepared.events.estimate(prepared.columns[dimension.marker])
+    estimates = estimates.take(rows)
+    inside = np.ones(rows.size, dtype=bool)
+    clear = ~np.isnan(estimates)
+    # A bound beyond float32 leaves nothing clear.
+    with np.errstate(over="ignore", invalid="ignore"):
+        for bound in (low, high):
+            if np.isfinite(bound):
+                # Estimate and bound are rounded to float32 before they are compared.
+                around = slack + 4.0 * float(np.finfo(np.float32).eps) * abs(bound)
+                above = estimates > bound + around
+                clear &= above | (estimates < bound - around)
+                inside &= above if bound == low else ~above
+    unclear = np.flatnonzero(~clear)
+    inside[unclear] = _exactly_within(dimension, low, high, prepared, rows[unclear])
+    return inside
+
+
+def _exactly_within(
+    dimension: Dimension, low: float, high: float, prepared: PreparedEvents, rows: Rows
+) -> Mask:
+    values = prepared.values(dimension.marker, rows)
+    # An open bound lets infinity in, but not NaN.
+    return (values >= low) & (values < high if high < np.inf else True)
+
+
+def _is_large_share(rows: Rows, prepared: PreparedEvents) -> bool:
+    """Tell whether estimating all events is cheaper than fetching these singly."""
+    return rows.size >= _WORTH_ESTIMATING and 8 * rows.size > len(prepared)
+
+
 def _in_polygon(gate: PolygonGate, prepared: PreparedEvents, rows: Rows) -> Mask:
+    if not _is_large_share(rows, prepared):
+        return _exactly_in_polygon(gate, prepared, rows)
+    x, y = (
+        prepared.events.estimate(prepared.columns[dimension.marker])
+        for dimension in gate.dimensions
+    )
+    grid = lay_grid(gate, (x[1], y[1]))
+    sides = grid.sides((x[0].take(rows), y[0].take(rows)))
+    inside: Mask = sides == Side.INSIDE
+    unclear = np.flatnonzero(sides == Side.UNCLEAR)
+    inside[unclear] = _exactly_in_polygon(gate, prepared, rows[unclear])
+    return inside
+
+
+def _exactly_in_polygon(gate: PolygonGate, prepared: PreparedEvents, rows: Rows) -> Mask:
     from flowutils.gating import points_in_polygon
 
     # Transforming is most of a polygon's cost, so only events within its bounding box are brought

@@ -31,24 +31,26 @@ class ControlSummary:
         The parent population whose events were looked at, and the marker.
     kind
         ``pre_infusion``, ``untransduced``, ``fmo`` or ``isotype``.
-    sample_id, file_sha256
-        The control, and the content of its file.
+    sample_id
+        The control.
     n_events
         Events of the population in the control.
     tail
         The highest values, ascending, in data units; enough of them for the quantiles in use.
     quantiles
         Evenly spaced quantiles from 0 to 1, for aligning and drawing.
+    file_sha256
+        Content of the control's file.
     """
 
     population: str
     marker: str
     kind: str
     sample_id: str
-    file_sha256: str
     n_events: int
     tail: tuple[float, ...]
     quantiles: tuple[float, ...]
+    file_sha256: str = ""
 
 
 @dataclass(frozen=True, slots=True)

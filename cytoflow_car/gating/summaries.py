@@ -31,7 +31,12 @@ def count_above(control: ControlSummary, at: float) -> int:
 
 
 def summarise_control(
-    population: str, marker: str, kind: str, sample_id: str, file_sha256: str, values: Values
+    population: str,
+    marker: str,
+    kind: str,
+    sample_id: str,
+    values: Values,
+    file_sha256: str = "",
 ) -> ControlSummary:
     """Summarise a control's events of one population on one marker.
 
@@ -47,8 +52,8 @@ def summarise_control(
         marker,
         kind,
         sample_id,
-        file_sha256,
         int(finite.size),
         tuple(finite[-kept:].tolist()),
         tuple(np.quantile(finite, np.linspace(0.0, 1.0, 2001)).tolist()) if finite.size else (),
+        file_sha256,
     )

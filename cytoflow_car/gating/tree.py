@@ -175,7 +175,7 @@ def summarise_controls(
                 values = prepared.values(method.marker, rows)
                 summaries.append(
                     summarise_control(
-                        rule.parent, method.marker, kind, sample_id, file_sha256, values
+                        rule.parent, method.marker, kind, sample_id, values, file_sha256
                     )
                 )
     return tuple(summaries)

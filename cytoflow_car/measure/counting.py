@@ -15,6 +15,7 @@ from cytoflow_car.measure.intervals import (
 )
 from cytoflow_car.measure.reporting import report_value
 from cytoflow_car.model.measurement import Interval, Measurement, Status
+from cytoflow_car.model.population import Population
 
 #: Statuses whose value would mislead, so that none is given; the counts stay.
 _NO_VALUE = (Status.INSUFFICIENT, Status.EMPTY_PARENT)
@@ -81,10 +82,18 @@ class Percent:
         value = 100.0 * n_events / n_denominator
         lod, loq = (100.0 * events / n_denominator for events in (rule.lod_events, rule.loq_events))
         exact = _times(clopper_pearson(n_events, n_denominator, context.confidence), 100.0)
-        # The exact interval is of what lies in the gate. True cells may be as few as if all the
-        # background that blanks, other populations and the control lead one to expect were there.
-        known = rule.blank_percent + 100.0 * interfering_events(rule, context.tree) / n_denominator
-        low = exact.low - known
+        expected = _expected_background(context, rule, population, n_denominator)
+        interval = Interval(max(0.0, exact.low - 100.0 * expected / n_denominator), exact.high)
+        measurement = replace(
+            measurement,
+            interval=interval,
+            lod=lod,
+            loq=loq,
+            value_reported=report_value(value, verdict.status, interval=interval, lod=lod, loq=loq),
+        )
+        # Events that may all belong to another population are no estimate of this one.
+        if "INTERFERENCE" in verdict.flags:
+            return measurement
         if background is not None:
             # The control's rate is of the gate's parent; here it is of this denominator.
             weight = 100.0 * n_parent / n_denominator
@@ -94,25 +103,17 @@ class Percent:
                 weight,
             )
             net = difference_of_shares(value, exact, rate, rate_interval)
-            # As in the test against background, the control's rate may be larger in this run.
-            low = min(low, exact.low - known - rule.background_factor * rate_interval.high)
             measurement = replace(
                 measurement, background=rate, value_net=value - rate, net_interval=net
             )
-        interval = Interval(max(0.0, low), exact.high)
         return replace(
             measurement,
-            # Events that may all belong to another population are no estimate of this one.
-            value=None if "INTERFERENCE" in verdict.flags else value,
+            value=value,
             value_before_qc=(
                 100.0 * population.count_unmasked / whole.count_unmasked
                 if whole.count_unmasked
                 else None
             ),
-            interval=interval,
-            lod=lod,
-            loq=loq,
-            value_reported=report_value(value, verdict.status, interval=interval, lod=lod, loq=loq),
         )
 
 
@@ -247,13 +248,20 @@ class Concentration:
         per_event = per_event_of_denominator / whole.count
         value = population.count * per_event
         counted = ratio_of_counts(population.count, whole.count, context.confidence)
-        interval = self._widen(value, _times(counted, per_event_of_denominator))
+        widened = self._widen(value, _times(counted, per_event_of_denominator))
+        # Blanks are a share of cells, which beads are not.
+        cells = self.wbc_population or self.alc_population or population.parent or population.name
+        expected = _expected_background(context, rule, population, context.tree[cells].count)
+        interval = Interval(max(0.0, widened.low - expected * per_event), widened.high)
         lod, loq = rule.lod_events * per_event, rule.loq_events * per_event
+        interferes = "INTERFERENCE" in verdict.flags
         return replace(
             measurement,
-            value=value,
+            value=None if interferes else value,
             value_before_qc=(
-                population.count_unmasked / whole.count_unmasked * per_event_of_denominator
+                None
+                if interferes
+                else population.count_unmasked / whole.count_unmasked * per_event_of_denominator
             ),
             interval=interval,
             lod=lod,
@@ -283,6 +291,28 @@ class Concentration:
         down = math.hypot(math.log(value / interval.low), pipetting)
         up = math.hypot(math.log(interval.high / value), pipetting)
         return Interval(value * math.exp(-down), value * math.exp(up))
+
+
+def _expected_background(
+    context: MeasureContext, rule: DetectionRule, population: Population, n_cells: int
+) -> float:
+    """Return how many events in a gate background may account for.
+
+    The exact interval is of what lies in the gate. True cells may be as few as if all the
+    background that blanks, other populations and the control lead one to expect were there; as in
+    the test against background, the control's rate may be larger in this run.
+
+    Parameters
+    ----------
+    n_cells
+        What the blanks' share is of.
+    """
+    expected = rule.blank_percent / 100.0 * n_cells + interfering_events(rule, context.tree)
+    background, n_parent = context.background(population)
+    if background is not None:
+        rate = clopper_pearson(background.n_events, background.n_parent, context.confidence)
+        expected += rule.background_factor * rate.high * n_parent
+    return expected
 
 
 def _report_count(n_events: int, n_parent: int) -> str:

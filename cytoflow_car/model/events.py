@@ -14,6 +14,8 @@ _Stored = npt.NDArray[np.float32] | npt.NDArray[np.float64]
 
 #: Rows are worked on in blocks that stay in the processor's cache.
 _BLOCK_ROWS = 16_384
+#: Sums of products of smaller values stay far from the largest float32.
+_MOST_FLOAT32 = 1e30
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +148,45 @@ class CompensatedEvents:
             # according to its neighbours.
             np.einsum("ij,j->i", events.astype(np.float64), weights, out=summed[block])
         return summed
+
+    def estimate(self, channel: int) -> tuple[npt.NDArray[np.float32], float]:
+        """Estimate one channel of all events, for comparisons that nearly always are clear.
+
+        One pass in order takes no longer than `column` takes to fetch an eighth of the events
+        singly; `column` decides what is not clear.
+
+        Returns
+        -------
+        estimates
+            (n_events,) float32; NaN where nothing can be said of the exact value.
+        slack
+            No other estimate is further from the exact value than this, beside the rounding of the
+            exact value to float32.
+        """
+        weights = self.unmixing[:, channel]
+        if weights[channel] == 1.0 and np.count_nonzero(weights) == 1:
+            with np.errstate(over="ignore", invalid="ignore"):
+                own = self.raw.values[:, channel].astype(np.float32)
+            own[np.isinf(own)] = np.nan
+            return own, 0.0
+        estimates = np.empty(len(self), dtype=np.float32)
+        highest = 0.0
+        for block in _blocks(len(self)):
+            # A copy, because a file's numbers may lie at odd addresses, and BLAS wants even ones.
+            with np.errstate(over="ignore", invalid="ignore"):
+                events = self.raw.values[block].astype(np.float32)
+                reach = max(float(events.max()), -float(events.min()))
+            # Beyond, and for NaN, float32 arithmetic promises nothing.
+            if reach < _MOST_FLOAT32:
+                np.matmul(events, weights.astype(np.float32), out=estimates[block])
+                highest = max(highest, reach)
+            else:
+                estimates[block] = np.nan
+        # Every value, weight, product and sum is off by at most half an epsilon of the largest sum.
+        float32 = np.finfo(np.float32)
+        rounding = (weights.size + 4) * float(float32.eps)
+        slack = rounding * highest * float(np.abs(weights).sum()) + float(float32.tiny)
+        return estimates, slack
 
 
 def _blocks(n_rows: int) -> Iterator[slice]:

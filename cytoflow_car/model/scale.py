@@ -50,7 +50,7 @@ class Log:
     @property
     def lowest(self) -> float:
         """Data units at the lower edge."""
-        return self.top * 10.0**-self.decades
+        return float(self.top * 10.0**-self.decades)
 
     def forward(self, values: Values) -> Values:
         """Return scale units (0 at the lowest decade, 1 at the top) for data units."""

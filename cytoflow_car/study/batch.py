@@ -244,7 +244,16 @@ def _work(job: SampleJob, strict: bool) -> _Outcome:
             f"Please report it with {crash_file}",
             crash_file,
         )
-        return _Outcome(job, None, failure=failure, crash="".join(traceback.format_exc()))
+        return _Outcome(
+            job, None, failure=failure, crash=_without_paths(traceback.format_exc(), job)
+        )
+
+
+def _without_paths(text: str, job: SampleJob) -> str:
+    """Return a text without the paths and names of files, which may tell of a patient."""
+    for source in job.sources:
+        text = text.replace(str(source.path), "the file").replace(source.path.name, "the file")
+    return text
 
 
 def _all_failures(

@@ -376,4 +376,11 @@ def _refuse_unknown_overrides(study: Study, templates: Mapping[str, Template]) -
 
 
 def _failure(row: SheetRow, template: str, error: SpilloverError) -> SampleFailure:
-    return SampleFailure(row.sample_id, template, error.code, str(error.at(row.sample_id)))
+    # The row and not the table's name, which may tell of a patient.
+    told = SpilloverError(
+        error.problem,
+        where=f"{row.sample_id}, {row.where}, column spillover",
+        expected=error.expected,
+        advice=error.advice,
+    )
+    return SampleFailure(row.sample_id, template, error.code, str(told))

@@ -16,11 +16,11 @@ def build_timepoints(
 ) -> pd.DataFrame:
     """Turn long measurements into one row a collection.
 
-    Rows with ``use`` other than ``report`` stay out. Where tubes of one study look for different CAR
-    targets, each target has columns of its own (``car_t_percent_of_t_cd22``), and the plain column
-    holds the target that was infused last. What several tubes of a draw measure without a target
-    comes from the tube of that target too, so that the columns of a row belong together; without
-    such a tube, from the first of the sheet.
+    Rows with ``use`` other than ``report`` stay out. Where tubes of one study look for different
+    CAR targets, each target has columns of its own (``car_t_percent_of_t_cd22``), and the plain
+    column holds the target that was infused last. What several tubes of a draw measure without a
+    target comes from the tube of that target too, so that the columns of a row belong together;
+    without such a tube, from the first of the sheet.
 
     Parameters
     ----------

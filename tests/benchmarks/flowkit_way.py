@@ -6,7 +6,6 @@ from pathlib import Path
 
 import flowkit
 import numpy as np
-import numpy.typing as npt
 from flowkit import gates as fk_gates
 from specimen import STAINS, make_spillover
 
@@ -17,12 +16,9 @@ from cytoflow_car.model.scale import Linear, Logicle
 _MATRIX = "spillover"
 
 
-def gate_with_flowkit(
-    path: Path, strategy: flowkit.GatingStrategy
-) -> flowkit.GatingResults:
+def gate_with_flowkit(path: Path, strategy: flowkit.GatingStrategy) -> flowkit.GatingResults:
     """Go from file to gated events as FlowKit's documentation does."""
-    sample = flowkit.Sample(path)
-    return strategy.gate_sample(sample)
+    return strategy.gate_sample(flowkit.Sample(path))
 
 
 def build_strategy(tree: PopulationTree) -> flowkit.GatingStrategy:

@@ -32,6 +32,7 @@ STAINS = (
     "CD56",
 )
 DETECTORS = tuple(f"B{number}-A" for number in range(1, len(STAINS) + 1))
+N_CHANNELS = len(SCATTER) + len(STAINS)
 
 #: Each event has a place from 0 to 1, evenly drawn; a stain is bright between two places. So the
 #: gates below, each within the last, hold 90, 60, 40, 25, 10, 6 … % of all events.

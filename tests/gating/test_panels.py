@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 from planted import prepare, stain
 
+from cytoflow_car.gating.control import ControlCut
 from cytoflow_car.gating.panels import GatePanel, draw_panels
 from cytoflow_car.gating.shapes import Boolean, FixedPolygon, Quadrant, Rectangle
-from cytoflow_car.gating.thresholds import ControlCut, Fixed, summarise_control
+from cytoflow_car.gating.summaries import summarise_control
+from cytoflow_car.gating.thresholds import Fixed
 from cytoflow_car.gating.tree import PopulationRule, gate_events
 from cytoflow_car.model.population import ROOT
 

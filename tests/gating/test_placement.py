@@ -6,18 +6,12 @@ import numpy as np
 import pytest
 from planted import Floats, Mask, f1, prepare, stain
 
+from cytoflow_car.gating.control import ControlCut
 from cytoflow_car.gating.membership import members
 from cytoflow_car.gating.placing import ControlSummary, GateMethod, Parent, References
 from cytoflow_car.gating.shapes import Quadrant, Rectangle, Singlet
-from cytoflow_car.gating.thresholds import (
-    ControlCut,
-    Fixed,
-    Tail,
-    ValleyCut,
-    control_quantile,
-    count_above,
-    summarise_control,
-)
+from cytoflow_car.gating.summaries import control_quantile, count_above, summarise_control
+from cytoflow_car.gating.thresholds import Fixed, Tail, ValleyCut, insensitivity
 from cytoflow_car.model.gate import BooleanGate, Placement, PolygonGate, QuadrantGate, RectangleGate
 from cytoflow_car.model.panel import PreparedEvents
 from cytoflow_car.model.scale import Linear, Scale
@@ -76,8 +70,21 @@ def test_valley_without_second_peak_keeps_the_prior_and_says_so(share: float) ->
     placement, _ = place(VALLEY, {"CD3": stain(rng, rng.random(30_000) < share)})
     assert cut_of(placement) == 1500.0
     assert placement.flags == ("PRIOR_KEPT",)
-    assert placement.confidence < 0.5
+    # No event lies near the prior, so it might as well lie elsewhere.
+    assert placement.confidence == 0.9
     assert "no valley" in placement.reason
+
+
+@pytest.mark.parametrize("method", [VALLEY, Tail("tail", "CD3", "above", 1500.0, 5.0)])
+def test_prior_amid_the_events_is_unsure(method: GateMethod) -> None:
+    rng = np.random.default_rng(5)
+    values = rng.normal(1900.0, 300.0, 30_000)
+    placement, _ = place(
+        method, {"CD3": values[values > 1500.0] if method is not VALLEY else values}
+    )
+    assert cut_of(placement) == 1500.0
+    assert placement.flags == ("PRIOR_KEPT",)
+    assert placement.confidence == 0.2
 
 
 @pytest.mark.parametrize(
@@ -116,7 +123,38 @@ def test_tail_without_negative_events_keeps_the_prior_and_says_so() -> None:
     placement, _ = place(method, {"CD3": np.full(500, 9000.0)})
     assert cut_of(placement) == 1500.0
     assert placement.flags == ("PRIOR_KEPT",)
-    assert placement.confidence < 0.5
+    assert placement.confidence == 0.9
+
+
+def test_insensitivity_tells_how_little_the_place_of_a_cut_matters() -> None:
+    # 1,000 kept; each event within a quarter of the cut, on either side, counts five times.
+    far = np.concatenate([np.zeros(1000), np.full(1000, 9000.0)])
+    assert insensitivity(far, 1000.0, "above") == 0.9
+    for value in (801.0, 1249.0):
+        some = np.concatenate([far, np.full(100, value)])
+        kept = 1000 + 100 * (value > 1000)
+        assert insensitivity(some, 1000.0, "above") == pytest.approx(1 - 500 / kept, abs=1e-3)
+        many = np.concatenate([far, np.full(300, value)])
+        assert insensitivity(many, 1000.0, "above") == 0.0
+    beyond = np.concatenate([far, np.full(300, 1251.0), np.full(300, 799.0)])
+    assert insensitivity(beyond, 1000.0, "above") == 0.9
+    # Below the cut, the other side is what is kept.
+    assert insensitivity(np.concatenate([far, np.full(100, 801.0)]), 1000.0, "below") == (
+        pytest.approx(1 - 500 / 1100, abs=1e-3)
+    )
+    # Nothing below 50 events is quantified: one event near the cut of a few is not half of all.
+    assert insensitivity(np.asarray([1100.0]), 1000.0, "above") == 0.9
+    assert insensitivity(np.full(5, 1100.0), 1000.0, "above") == 0.5
+    assert insensitivity(np.empty(0), 1000.0, "above") == 0.9
+
+
+def test_a_valley_is_at_least_as_sure_as_its_place_matters_little() -> None:
+    rng = np.random.default_rng(20)
+    # 60 events high above: too few for a clear valley, and far from any place the cut may take.
+    positive = np.arange(20_000) < 60
+    placement, prepared = place(VALLEY, {"CD3": stain(rng, positive)})
+    assert np.array_equal(inside(placement, prepared), positive)
+    assert placement.confidence == 0.9
 
 
 @pytest.mark.parametrize("doublets", [0.0, 0.05, 0.3])
@@ -147,9 +185,7 @@ def test_singlet_on_few_events_keeps_the_prior_and_says_so() -> None:
     assert ratios == pytest.approx([0.7, 1.3])
 
 
-#: The bare quantile; lowering the cut for many positive events has tests of its own.
-CONTROL = ControlCut("control", "CAR", prior=1500.0, largest_noise=0.0)
-LOWERED = ControlCut("control", "CAR", prior=1500.0)
+CONTROL = ControlCut("control", "CAR", prior=1500.0)
 
 
 def control_of(values: Floats, kind: str = "pre_infusion", name: str = "P1_d0") -> ControlSummary:
@@ -202,12 +238,12 @@ def test_many_dim_positive_events_lower_the_cut_to_equal_errors() -> None:
     before = stain(rng, np.zeros(100_000, dtype=bool))
     positive = rng.random(100_000) < 0.3
     after = stain(rng, positive, bright=1500.0, spread=0.6)
-    high, _ = place(CONTROL, {"CAR": after}, control_of(before))
-    placement, prepared = place(LOWERED, {"CAR": after}, control_of(before))
-    assert np.quantile(before, 0.985) < cut_of(placement) < cut_of(high)
+    placement, prepared = place(CONTROL, {"CAR": after}, control_of(before))
+    # Both were acquired alike, so the control's own P99.9 is the cut that was lowered.
+    highest = np.quantile(before, 0.999)
+    assert np.quantile(before, 0.985) < cut_of(placement) < 0.98 * highest
     assert "lowered" in placement.reason
-    found = inside(placement, prepared)
-    strict = inside(high, prepared)
+    found, strict = inside(placement, prepared), after >= highest
     # Positive events below the control's P99 stay unseen, so the share remains a little low.
     assert strict.mean() < found.mean() < positive.mean()
     assert found.mean() == pytest.approx(positive.mean(), rel=0.07)
@@ -218,10 +254,10 @@ def test_many_dim_positive_events_lower_the_cut_to_equal_errors() -> None:
 def test_few_positive_events_leave_the_cut_at_the_quantile(share: float) -> None:
     rng = np.random.default_rng(19)
     before = stain(rng, np.zeros(100_000, dtype=bool))
-    after = {"CAR": stain(rng, rng.random(100_000) < share)}
-    high, _ = place(CONTROL, after, control_of(before))
-    lowered, _ = place(LOWERED, after, control_of(before))
-    assert lowered.gate == high.gate
+    after = stain(rng, rng.random(100_000) < share, bright=1500.0, spread=0.6)
+    placement, _ = place(CONTROL, {"CAR": after}, control_of(before))
+    assert "lowered" not in placement.reason
+    assert cut_of(placement) == pytest.approx(np.quantile(before, 0.999), rel=0.03)
 
 
 def test_background_counts_the_controls_own_events_above_the_cut() -> None:
@@ -275,7 +311,8 @@ def test_box_and_quadrant_are_as_sure_as_their_least_sure_side() -> None:
     rng = np.random.default_rng(17)
     columns = {
         "CD3": stain(rng, rng.random(20_000) < 0.4),
-        "CD4": stain(rng, np.zeros(20_000, dtype=bool)),
+        # Its one peak lies at the prior, where the cut matters most.
+        "CD4": stain(rng, np.zeros(20_000, dtype=bool)) + 1100.0,
     }
     unsure = ValleyCut("valley", "CD4", "above", prior=1200.0, low=500.0, high=20_000.0)
     box, _ = place(Rectangle("rectangle", (VALLEY, unsure)), columns)

@@ -14,15 +14,18 @@ from hypothesis import strategies as st
 from planted import Mask, prepare, stain
 
 from cytoflow_car.errors import GateError
+from cytoflow_car.gating.control import ControlCut
 from cytoflow_car.gating.shapes import (
     Boolean,
     FixedEllipsoid,
     FixedPolygon,
     Quadrant,
+    Rectangle,
     Reference,
     Singlet,
 )
-from cytoflow_car.gating.thresholds import ControlCut, Fixed, Tail, ValleyCut, summarise_control
+from cytoflow_car.gating.summaries import summarise_control
+from cytoflow_car.gating.thresholds import Fixed, Tail, ValleyCut
 from cytoflow_car.gating.tree import (
     Override,
     PopulationRule,
@@ -234,6 +237,39 @@ def test_override_moves_the_gate_and_is_recorded() -> None:
     assert "dim CD3" in placement.reason
 
 
+def test_a_placement_made_before_is_taken_as_it_is() -> None:
+    prepared = specimen()
+    before = gate_events(prepared, RULES, ALL)["T"].placement
+    assert before is not None
+    tree = gate_events(specimen(2), RULES, ALL, placed={"T": before})
+    assert tree["T"].placement == before
+    moved = RectangleGate((Dimension("CD3", Logicle()),), (5000.0,), (math.inf,))
+    override = Override("T", moved, "A", "b", "c")
+    tree = gate_events(prepared, RULES, ALL, placed={"T": before}, overrides=(override,))
+    placement = tree["T"].placement
+    assert placement is not None
+    assert placement.gate == moved
+
+
+def test_two_cuts_that_cross_leave_their_branch_ungated_and_say_so() -> None:
+    crossed = Rectangle(
+        "rectangle",
+        (Fixed("fixed", "CD3", "above", 900.0), Fixed("fixed", "CD3", "below", 500.0)),
+    )
+    rules = (
+        PopulationRule(ROOT, crossed, "band"),
+        PopulationRule("band", valley("CD4"), "CD4 band"),
+        PopulationRule(ROOT, valley("CD3"), "T"),
+    )
+    tree = gate_events(specimen(), rules, ALL)
+    for name in ("band", "CD4 band"):
+        assert (tree[name].count, tree[name].placement) == (0, None)
+        (flag,) = tree[name].flags
+        assert flag.startswith("NOT_GATED:population beneath root: CD3 is cut above 900")
+        assert ";" not in flag
+    assert tree["T"].count > 10_000
+
+
 def test_override_of_one_quadrant_moves_all_four() -> None:
     dimensions = (Dimension("CD4", Logicle()), Dimension("CD8", Logicle()))
     override = Override("CD8", QuadrantGate(dimensions, (700.0, 900.0)), "A", "b", "c")
@@ -273,12 +309,21 @@ def test_control_says_nothing_of_a_gate_on_another_marker() -> None:
 def test_controls_are_summarised_for_gates_that_a_control_places() -> None:
     prepared = specimen()
     tree = gate_events(prepared, RULES, ALL)
-    (summary,) = summarise_controls(tree, prepared, RULES, kind="fmo", sample_id="F1")
+    (summary,) = summarise_controls(
+        tree, prepared, RULES, kind="fmo", sample_id="F1", file_sha256="abc"
+    )
+    assert summary.file_sha256 == "abc"
     assert (summary.population, summary.marker, summary.kind) == ("T", "CAR", "fmo")
     assert summary.n_events == tree["T"].count
     assert summary.tail[-1] == prepared.values("CAR", tree["T"].rows).max()
     nothing = summarise_controls(
-        tree, prepared, RULES, kind="fmo", sample_id="F1", markers=frozenset({"CD3"})
+        tree,
+        prepared,
+        RULES,
+        kind="fmo",
+        sample_id="F1",
+        file_sha256="abc",
+        markers=frozenset({"CD3"}),
     )
     assert nothing == ()
 

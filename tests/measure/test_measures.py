@@ -153,8 +153,10 @@ def test_background_is_taken_off_with_its_own_uncertainty() -> None:
     exact, control = clopper_pearson(500, 10_000), clopper_pearson(20, 40_000)
     down = math.hypot(0.05 - exact.low, control.high - 0.0005)
     assert taken.net_interval.low == pytest.approx(4.95 - 100 * down)
-    # The share itself may be as low as if all expected background were in it.
-    assert taken.interval.low == pytest.approx(taken.net_interval.low)
+    # The share itself may be as low as if twice the control's highest rate were in it: the factor
+    # of the test against background.
+    assert taken.interval.low == pytest.approx(100 * (exact.low - 2 * control.high))
+    assert taken.interval.low < taken.net_interval.low
     assert taken.interval.high == pytest.approx(100 * exact.high)
 
 
@@ -181,12 +183,10 @@ def test_denominator_that_does_not_hold_the_population_is_refused() -> None:
     assert measure.take(context(tree)).n_denominator == 105
 
 
-def test_population_without_its_marker_is_not_done() -> None:
+@pytest.mark.parametrize("flag", ["MARKER_MISSING:CAR", "NOT_GATED:nothing lies between"])
+def test_population_that_was_not_gated_is_not_done(flag: str) -> None:
     tree = tree_of(0, 100)
-    flagged = tuple(
-        replace(item, flags=("MARKER_MISSING:CAR",)) if item.name == "CAR" else item
-        for item in tree
-    )
+    flagged = tuple(replace(item, flags=(flag,)) if item.name == "CAR" else item for item in tree)
     tree = PopulationTree(flagged, tree.kept)
     for measure in (
         Percent("percent", "a", "CAR", "T", "car"),
@@ -196,7 +196,7 @@ def test_population_without_its_marker_is_not_done() -> None:
     ):
         taken = measure.take(context(tree, tube=TubeFacts(wbc_10e9_per_l=5.0)))
         assert (taken.status, taken.value) == (Status.NOT_DONE, None)
-        assert taken.flags == ("MARKER_MISSING:CAR",)
+        assert taken.flags == (flag,)
 
 
 def test_events_that_quality_control_marked_are_told_apart() -> None:
@@ -361,3 +361,88 @@ def test_no_status_prints_zero_alone(status: Status, value: float) -> None:
 def test_printed_forms(status: Status, expected: str) -> None:
     printed = report_value(12.345, status, interval=Interval(0.0, 0.07), lod=0.05, loq=0.5)
     assert printed == expected
+
+
+# Background of the gate: of the control's own rate, and of one that is twice as high in this run.
+@pytest.mark.parametrize("factor", [1.0, 2.0])
+@pytest.mark.parametrize("planted", [0.0, 0.05, 2.0])
+def test_interval_beside_a_control_covers_what_was_planted(planted: float, factor: float) -> None:
+    rng = np.random.default_rng(round(100 * planted + factor))
+    n_t, n_control, background_percent = 8000, 4000, 0.2
+    covered, quantified = [], []
+    for _ in range(200):
+        n_car = rng.binomial(n_t, planted / 100) + rng.binomial(
+            n_t, factor * background_percent / 100
+        )
+        of_control = int(rng.binomial(n_control, background_percent / 100))
+        background = Background("pre_infusion", "P1_d0", of_control, n_control)
+        taken = percent(int(n_car), n_t, RULE, background)
+        assert taken.interval is not None
+        covered.append(taken.interval.low <= planted <= taken.interval.high)
+        quantified.append(taken.status is Status.QUANTIFIED)
+    assert np.mean(covered) >= 0.95
+    if planted == 0:
+        assert np.mean(quantified) <= 0.01
+
+
+def test_interval_of_blanks_and_of_other_populations_covers_none() -> None:
+    rng = np.random.default_rng(2)
+    rule = replace(RULE, blank_percent=0.1, interfering={"T": 0.5})
+    covered = []
+    for _ in range(200):
+        n_car = int(rng.poisson(0.001 * 10_005) + rng.poisson(0.005 * 10_000))
+        tree = tree_of(n_car, 10_000)
+        taken = Percent("percent", "x", "CAR", "root", "car").take(context(tree, rule))
+        assert taken.interval is not None
+        covered.append(taken.interval.low <= 0.0)
+    assert np.mean(covered) >= 0.95
+
+
+def test_lower_limit_by_hand_and_the_upper_untouched() -> None:
+    rule = replace(RULE, blank_percent=0.1, interfering={"T": 0.5}, background_factor=3.0)
+    tree = with_background(tree_of(900, 10_000), PRE_INFUSION)
+    taken = Percent("percent", "x", "CAR", "root", "car").take(context(tree, rule))
+    exact, control = clopper_pearson(900, 10_005), clopper_pearson(20, 40_000)
+    # Of 10,005 events: 10.005 by blanks, 50 of T, and three times the control's rate in 10,000.
+    expected = 10.005 + 50 + 3 * control.high * 10_000
+    assert taken.interval is not None
+    assert taken.interval.low == pytest.approx(100 * (exact.low - expected / 10_005))
+    assert taken.interval.high == pytest.approx(100 * exact.high)
+
+
+def test_interference_gives_no_value_but_limits() -> None:
+    rule = replace(RULE, interfering={"T": 0.5})
+    shared = with_background(tree_of(60, 10_000), replace(PRE_INFUSION, n_events=0))
+    share = Percent("percent", "x", "CAR", "T", "car").take(context(shared, rule))
+    tube = TubeFacts(wbc_10e9_per_l=5.0)
+    measure = Concentration("concentration", "y", "CAR", "car", wbc_population="T")
+    per_ul = measure.take(context(shared, rule, tube))
+    for taken in (share, per_ul):
+        assert (taken.status, taken.flags) == (Status.INDETERMINATE, ("INTERFERENCE",))
+        assert (taken.value, taken.value_net, taken.value_before_qc) == (None, None, None)
+        assert taken.value_reported == "indeterminate"
+        assert taken.n_events == 60
+        assert taken.interval is not None
+        assert taken.interval.low < 0.2 * taken.interval.high
+    # As many again are too many to be chance.
+    assert percent(120, 10_000, rule).status == Status.QUANTIFIED
+
+
+@pytest.mark.parametrize("beads", [True, False])
+def test_concentration_allows_for_background_as_the_share_does(beads: bool) -> None:
+    background = Background("pre_infusion", "P1_d0", 80, 40_000)
+    tree = with_background(beads_tree(400, 2000), background)
+    tube = SINGLE if beads else TubeFacts(wbc_10e9_per_l=5.0)
+    taken = concentration(tree, tube)
+    plain = concentration(beads_tree(400, 2000), tube)
+    assert taken.interval is not None
+    assert plain.interval is not None
+    assert taken.value is not None
+    per_event = taken.value / 400
+    # Twice the control's highest rate in 10,000 T cells.
+    expected = 2 * clopper_pearson(80, 40_000).high * 10_000
+    assert taken.interval.low == pytest.approx(plain.interval.low - expected * per_event)
+    assert taken.interval.high == plain.interval.high
+    few = concentration(with_background(beads_tree(40, 2000), background), tube)
+    assert few.interval is not None
+    assert few.interval.low == 0.0

@@ -1,0 +1,149 @@
+"""Time the way from file to measurements, against FlowKit and against a bare read of the file.
+
+``python tests/benchmarks/main_job.py`` makes a tube of 10⁶ events × 16 channels in a temporary
+folder, sees to it that both programs put every event into the same gates, and prints medians of
+five rounds in this process, after one that is not counted. ``--json`` prints them for a program.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import flowkit
+import numpy as np
+from flowkit_way import build_strategy, gate_with_flowkit
+from our_way import count_unequal_members, gate_tube, make_job
+from specimen import N_CHANNELS, write_tube
+
+from cytoflow_car.fcs import read_fcs
+from cytoflow_car.pipeline import analyse_sample
+
+_ROUNDS = 5
+
+#: What is wanted: figure, the comparison in words, and the bound.
+_AIMS = (
+    ("flowkit_over_ours", "FlowKit / ours, file to measurements", ">=", 12.0),
+    ("ours_over_bare_read", "ours / bare read", "<=", 6.0),
+    ("flowkit_read_over_our_read", "flowkit.Sample / read_fcs, reading alone", ">=", 4.0),
+    ("peak_over_file", "peak memory above imports / file", "<=", 3.0),
+)
+
+
+def main() -> None:
+    """Run the benchmark and print what was measured."""
+    options = argparse.ArgumentParser(description="Speed and memory of one specimen's analysis")
+    options.add_argument("--events", type=int, default=1_000_000)
+    options.add_argument("--json", action="store_true", help="print figures as JSON")
+    chosen = options.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "tube.fcs"
+        write_tube(path, chosen.events)
+        figures = measure(path, chosen.events)
+    if chosen.json:
+        print(json.dumps(figures, indent=2))
+    else:
+        print(tell(figures, chosen.events))
+
+
+def measure(path: Path, n_events: int) -> dict[str, float]:
+    """Return seconds, bytes and their ratios.
+
+    Raises
+    ------
+    SystemExit
+        An event lies in a gate of one program and not of the other.
+    """
+    tree = gate_tube(path)
+    strategy = build_strategy(tree)
+    unequal = count_unequal_members(tree, gate_with_flowkit(path, strategy))
+    if any(unequal.values()):
+        raise SystemExit(f"memberships differ, events by gate: {unequal}")
+    job = make_job(path)
+    begin = _find_data(path)
+
+    def bare_read() -> None:
+        np.fromfile(path, "<f4", n_events * N_CHANNELS, offset=begin).byteswap()
+
+    ways: dict[str, Callable[[], object]] = {
+        "bare_read_s": bare_read,
+        "our_read_s": lambda: read_fcs(path).events.values.max(),
+        "ours_s": lambda: analyse_sample(job),
+        "flowkit_read_s": lambda: flowkit.Sample(path),
+        "flowkit_s": lambda: gate_with_flowkit(path, strategy).report,
+    }
+    # The ways take turns, so that whatever else the machine does hits all of them.
+    rounds = [{name: _seconds(way) for name, way in ways.items()} for _ in range(1 + _ROUNDS)]
+    figures = {name: statistics.median(turn[name] for turn in rounds[1:]) for name in ways}
+    figures["file_bytes"] = float(path.stat().st_size)
+    figures["flowkit_over_ours"] = figures["flowkit_s"] / figures["ours_s"]
+    figures["ours_over_bare_read"] = figures["ours_s"] / figures["bare_read_s"]
+    figures["flowkit_read_over_our_read"] = figures["flowkit_read_s"] / figures["our_read_s"]
+    peak = _peak_memory(path)
+    if peak is not None:
+        figures["peak_bytes"] = float(peak)
+        figures["peak_over_file"] = peak / figures["file_bytes"]
+    return figures
+
+
+def tell(figures: dict[str, float], n_events: int) -> str:
+    """Return the figures as a table."""
+    lines = [
+        f"{n_events} events x {N_CHANNELS} channels, {figures['file_bytes'] / 1e6:.0f} MB",
+        f"12 gates, equal membership for every event; medians of {_ROUNDS}",
+        "",
+        f"{'':28}{'ours':>12}{'FlowKit':>12}{'bare read':>12}",
+        f"{'file to measurements, ms':28}{1e3 * figures['ours_s']:12.0f}"
+        f"{1e3 * figures['flowkit_s']:12.0f}{1e3 * figures['bare_read_s']:12.0f}",
+        f"{'reading alone, ms':28}{1e3 * figures['our_read_s']:12.1f}"
+        f"{1e3 * figures['flowkit_read_s']:12.1f}{1e3 * figures['bare_read_s']:12.1f}",
+    ]
+    if "peak_bytes" in figures:
+        lines.append(f"{'peak above imports, MB':28}{figures['peak_bytes'] / 1e6:12.0f}")
+    lines.append("")
+    for name, words, sense, bound in _AIMS:
+        if name not in figures:
+            lines.append(f"{words:44}  not measured on this system")
+            continue
+        met = figures[name] >= bound if sense == ">=" else figures[name] <= bound
+        verdict = "met" if met else "missed"
+        lines.append(f"{words:44}{figures[name]:8.2f}   aim {sense} {bound:g}: {verdict}")
+    return "\n".join(lines)
+
+
+def _seconds(way: Callable[[], object]) -> float:
+    begin = time.perf_counter()
+    way()
+    return time.perf_counter() - begin
+
+
+def _find_data(path: Path) -> int:
+    """Return the first byte of DATA, from the HEADER."""
+    with path.open("rb") as file:
+        return int(file.read(58)[26:34])
+
+
+def _peak_memory(path: Path) -> int | None:
+    """Measure in a fresh process, where nothing but our way has run; None where it cannot be."""
+    if not Path("/proc/self/clear_refs").exists():
+        return None
+    finished = subprocess.run(
+        [sys.executable, str(Path(__file__).with_name("peak_memory.py")), str(path)],
+        check=True,
+        capture_output=True,
+        encoding="utf-8",
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+    )
+    return int(finished.stdout)
+
+
+if __name__ == "__main__":
+    main()
