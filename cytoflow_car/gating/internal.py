@@ -9,7 +9,7 @@ import numpy as np
 
 from cytoflow_car.gating.equal_error import equal_error_cut
 from cytoflow_car.gating.placing import Keep, Parent, References, Threshold, place_threshold
-from cytoflow_car.gating.thresholds import OneMarker, keep_prior
+from cytoflow_car.gating.thresholds import OneMarker, insensitivity, keep_prior
 from cytoflow_car.model.gate import Background, Gate, Placement, RectangleGate
 
 
@@ -80,7 +80,10 @@ class InternalCut(OneMarker):
         lowered = f"; lowered from {highest:.4g} to where errors of both kinds are equal"
         return Threshold(
             at,
-            round(min(1.0, negatives.size / self.least_events) ** 0.5, 3),
+            max(
+                round(min(1.0, negatives.size / self.least_events) ** 0.5, 3),
+                insensitivity(parent.values(self.marker), at, self.keep),
+            ),
             f"P{100 * quantile:.4g} of {negatives.size} events of {self.negative}"
             + (lowered if at < highest else ""),
             flags=("NEGATIVES_FEW_EVENTS",) if few else (),

@@ -206,8 +206,11 @@ def insensitivity(values: Values, at: float, keep: Keep) -> float:
     """Tell how little a cut's exact place matters: 0 to 0.9.
 
     Moving it by a quarter either way must change what is kept by far less than a fifth; a
-    population of fewer than 50 events counts as 50, since nothing below that is quantified.
+    population of fewer than 50 events counts as 50, since nothing below that is quantified. Of a
+    cut at or below 0 a quarter says nothing, so it is 0.
     """
+    if at <= 0:
+        return 0.0
     near = np.count_nonzero((values >= at / 1.25) & (values < at * 1.25))
     kept = int(np.count_nonzero(values >= at if keep == "above" else values < at))
     return round(float(np.clip(1.0 - 5.0 * near / max(kept, 50), 0.0, 0.9)), 3)

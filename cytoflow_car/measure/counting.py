@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from cytoflow_car.measure.context import MeasureContext, without_value
-from cytoflow_car.measure.detection import DetectionRule, interfering_events, judge
+from cytoflow_car.measure.detection import DetectionRule, Judgement, interfering_events, judge
 from cytoflow_car.measure.intervals import (
     clopper_pearson,
     difference_of_shares,
@@ -84,8 +84,11 @@ class Percent:
         exact = _times(clopper_pearson(n_events, n_denominator, context.confidence), 100.0)
         expected = _expected_background(context, rule, population, n_denominator)
         interval = Interval(max(0.0, exact.low - 100.0 * expected / n_denominator), exact.high)
+        verdict = _not_within_background(verdict, interval)
         measurement = replace(
             measurement,
+            status=verdict.status,
+            flags=tuple(dict.fromkeys((*population.flags, *verdict.flags))),
             interval=interval,
             lod=lod,
             loq=loq,
@@ -214,17 +217,18 @@ class Concentration:
         population, whole = context.tree[self.population], context.tree[denominator]
         rule = context.detection[self.assay]
         background, n_parent = context.background(population)
+        # Fewest cells guard shares only; a negative must have been able to see as little as one of
+        # the gate's parent, whatever the cells are counted against.
         verdict = judge(
             population.count,
-            whole.count,
-            self._rule_for_concentration(rule),
+            n_parent if whole.count else 0,
+            replace(rule, least_events={}),
             context.tree,
             n_parent=n_parent,
             background=background,
         )
-        flags = [*population.flags, *verdict.flags]
-        if platform == "single" and whole.count < self.least_beads:
-            flags.append("FEW_BEADS")
+        few_beads = platform == "single" and whole.count < self.least_beads
+        flags = [*population.flags, *verdict.flags, *(("FEW_BEADS",) if few_beads else ())]
         measurement = Measurement(
             name=self.name,
             population=self.population,
@@ -253,10 +257,13 @@ class Concentration:
         cells = self.wbc_population or self.alc_population or population.parent or population.name
         expected = _expected_background(context, rule, population, context.tree[cells].count)
         interval = Interval(max(0.0, widened.low - expected * per_event), widened.high)
+        verdict = _not_within_background(verdict, interval)
         lod, loq = rule.lod_events * per_event, rule.loq_events * per_event
         interferes = "INTERFERENCE" in verdict.flags
         return replace(
             measurement,
+            status=verdict.status,
+            flags=tuple(dict.fromkeys((*flags, *verdict.flags))),
             value=None if interferes else value,
             value_before_qc=(
                 None
@@ -280,10 +287,6 @@ class Concentration:
             return self.alc_population, 1000.0 * tube.alc_10e9_per_l, "dual"
         return None
 
-    def _rule_for_concentration(self, rule: DetectionRule) -> DetectionRule:
-        # Limits that are shares of cells do not apply where the denominator is beads.
-        return replace(rule, least_events={}, negative_lod_percent=None, blank_percent=0.0)
-
     def _widen(self, value: float, interval: Interval) -> Interval:
         pipetting = 1.96 * self.pipetting_cv
         if value == 0:
@@ -291,6 +294,14 @@ class Concentration:
         down = math.hypot(math.log(value / interval.low), pipetting)
         up = math.hypot(math.log(interval.high / value), pipetting)
         return Interval(value * math.exp(-down), value * math.exp(up))
+
+
+def _not_within_background(verdict: Judgement, interval: Interval) -> Judgement:
+    """Return the verdict; indeterminate where the interval leaves room for background alone."""
+    claims = (Status.QUANTIFIED, Status.DETECTED_BELOW_LOQ, Status.DETECTED_UNCONFIRMED)
+    if verdict.status in claims and interval.low <= 0:
+        return Judgement(Status.INDETERMINATE, (*verdict.flags, "WITHIN_BACKGROUND"))
+    return verdict
 
 
 def _expected_background(

@@ -95,7 +95,7 @@ class Spillover:
     matrix
         (n, n): row = fluorochrome's own detector, column = where its light goes; diagonal 1.
     source
-        Where it came from: ``"$SPILLOVER"``, a CSV's name, ``"applied"`` or ``"none"``.
+        Where it came from: the keyword, or ``"CSV"`` with a hash of the matrix's file.
     """
 
     detectors: tuple[str, ...]
