@@ -172,9 +172,9 @@ class CompensatedEvents:
         estimates = np.empty(len(self), dtype=np.float32)
         highest = 0.0
         for block in _blocks(len(self)):
-            # A copy, because a file's numbers may lie at odd addresses, and BLAS wants even ones.
+            # A file's numbers may lie at odd addresses; only then are they copied.
             with np.errstate(over="ignore", invalid="ignore"):
-                events = self.raw.values[block].astype(np.float32)
+                events = np.require(self.raw.values[block], np.float32, "A")
                 reach = max(float(events.max()), -float(events.min()))
             # Beyond, and for NaN, float32 arithmetic promises nothing.
             if reach < _MOST_FLOAT32:
