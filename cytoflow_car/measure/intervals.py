@@ -6,6 +6,7 @@ Counting alone is covered: variation between runs, stains and people comes on to
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 
 import numpy as np
 from scipy import special
@@ -137,13 +138,14 @@ def median_interval(values: Values, confidence: float = 0.95) -> Interval:
     ----------
     Hahn & Meeker, Statistical Intervals (1991), section 5.2.
     """
-    ascending = np.sort(values)
-    ranks = np.arange(ascending.size + 1)
-    below = special.bdtr(ranks[:-1], ascending.size, 0.5)
     tail = (1.0 - confidence) / 2.0
-    lower = int(np.searchsorted(below, tail, side="right"))
+    lower = bisect_right(
+        range(values.size), tail, key=lambda rank: special.bdtr(rank, values.size, 0.5)
+    )
     lower = max(lower - 1, 0)
-    return Interval(float(ascending[lower]), float(ascending[ascending.size - 1 - lower]))
+    upper = values.size - 1 - lower
+    ordered = np.partition(values, (lower, upper))
+    return Interval(float(ordered[lower]), float(ordered[upper]))
 
 
 def events_for_chance(least: int, chance: float = 0.95) -> float:

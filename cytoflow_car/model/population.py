@@ -50,6 +50,12 @@ class Population:
         """Events with those that quality control marked."""
         return int(self.rows.size)
 
+    def kept_rows(self, kept: npt.NDArray[np.bool_]) -> Rows:
+        """Return the rows that quality control did not mark; `kept` as in `PopulationTree`."""
+        if self.count == self.rows.size:
+            return self.rows
+        return self.rows.compress(kept.take(self.rows))
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PopulationTree:
@@ -83,8 +89,7 @@ class PopulationTree:
 
     def kept_rows(self, name: str) -> Rows:
         """Rows of a population without the events that quality control marked."""
-        rows = self[name].rows
-        return rows[self.kept[rows]]
+        return self[name].kept_rows(self.kept)
 
     def ancestors(self, name: str) -> tuple[Population, ...]:
         """Return the populations from the root down to `name` itself."""
