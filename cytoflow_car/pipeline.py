@@ -17,10 +17,13 @@ from cytoflow_car.model.measurement import Measurement
 from cytoflow_car.model.panel import PreparedEvents
 from cytoflow_car.model.population import PopulationTree
 from cytoflow_car.preprocess.compensation import compensate, fluorescence_channels
-from cytoflow_car.preprocess.panel import assign_markers
+from cytoflow_car.preprocess.panel import assign_markers, is_compensated
 from cytoflow_car.preprocess.scales import needs_values, resolve_scale
 from cytoflow_car.qc.acquisition import check_acquisition
 from cytoflow_car.template import Template
+
+#: Findings of quality control that go onto every measurement of the specimen.
+_DOUBTS = ("QC_LOSS", "FEW_EVENTS", "FLOW_NOT_CHECKED")
 
 #: The width of a logicle is estimated from no more events than this, evenly spaced.
 _SCALE_EVENTS = 20_000
@@ -48,7 +51,8 @@ def analyse_sample(job: SampleJob) -> SampleResult:
         quality = check_acquisition(
             sample.events,
             time_channel=sample.time_channel,
-            columns=tuple(columns.values()),
+            # All of them, since compensation spreads a value that is no number.
+            columns=tuple(range(len(sample.events.channels))),
             scatter=tuple(columns[name] for name in job.template.scatter if name in columns),
             setting=job.template.acquisition,
         )
@@ -59,6 +63,7 @@ def analyse_sample(job: SampleJob) -> SampleResult:
             controls=job.controls,
             overrides=job.overrides,
             placed=job.placements,
+            doubts=tuple(check.flag for check in quality.checks if check.flag in _DOUBTS),
         )
         measurements = () if job.control_kind else measure(job, tree, prepared)
     except CytoflowCarError as error:
@@ -105,9 +110,14 @@ def read_sources(sources: tuple[FcsSource, ...]) -> Sample:
     if len(samples) == 1:
         return first
     for number, sample in enumerate(samples[1:], start=2):
-        if sample.events.detectors != first.events.detectors:
+        found = f"channels {', '.join(sample.events.detectors)}"
+        if sample.events.detectors == first.events.detectors:
+            found = "the same channels with other stains, ranges, voltages or spillover"
+        if sample.events.channels != first.events.channels or not _alike(
+            sample.spillover, first.spillover
+        ):
             raise FcsDataError(
-                f"channels {', '.join(sample.events.detectors)}",
+                found,
                 where=f"acquisition {number}",
                 expected=f"those of acquisition 1: {', '.join(first.events.detectors)}",
                 advice="Only acquisitions of one tube with one panel can be appended",
@@ -130,18 +140,31 @@ def _without_path(error: CytoflowCarError, job: SampleJob) -> CytoflowCarError:
     return error
 
 
+def _alike(one: Spillover | None, other: Spillover | None) -> bool:
+    if one is None or other is None:
+        return one is other
+    return one.detectors == other.detectors and np.array_equal(one.matrix, other.matrix)
+
+
 def choose_spillover(job: SampleJob, sample: Sample) -> Spillover | None:
     """Return the spillover that the sheet asks for; None where values stay as they are.
 
     Raises
     ------
     SpilloverError
-        The file states none, measures several colours, and the sheet does not say why.
+        The file states none, measures several colours, and the sheet does not say why; or its
+        channels say that they are compensated already.
     """
     if isinstance(job.spillover, Spillover):
         return job.spillover
     if job.spillover != "file":
         return None
+    done = [name for name in sample.events.detectors if is_compensated(name)]
+    if done:
+        raise SpilloverError(
+            f"channels that are compensated already: {', '.join(done)}",
+            advice="Give 'applied' in the column spillover of samples.csv",
+        )
     if sample.spillover is None and len(fluorescence_channels(sample.events.channels)) > 1:
         raise SpilloverError(
             "no $SPILLOVER, $SPILL or SPILL in a file of several colours",

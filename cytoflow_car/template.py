@@ -139,6 +139,8 @@ class Template:
 
 def list_templates(folder: Path | None = None) -> dict[str, Path]:
     """Return every template by name: the laboratory's own folder before the built-in one."""
+    if folder is not None and not folder.is_dir():
+        raise TemplateError(f"no folder {folder.name!r}", where="--templates")
     folders = [resource_folder("gating_templates"), *([folder] if folder else [])]
     return {path.stem: path for place in folders for path in sorted(place.glob("*.toml"))}
 
@@ -164,7 +166,16 @@ def load_template(name: str | Path, folder: Path | None = None) -> Template:
         text = path.read_bytes().decode("utf-8")
     except UnicodeDecodeError as fault:
         raise TemplateError(f"not UTF-8 text: {fault}", where=path.name) from fault
-    return parse_template(text, where=path.name)
+    template = parse_template(text, where=path.name)
+    # By name it must be the one that the sheet asks for; a file given by path may be a copy.
+    if template.name != path.stem and str(name) == path.stem:
+        raise TemplateError(
+            f"name {template.name!r}",
+            where=path.name,
+            expected=f"the file's own name, {path.stem!r}",
+            advice="Rename the file or the template",
+        )
+    return template
 
 
 def parse_template(text: str, *, where: str) -> Template:

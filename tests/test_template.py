@@ -353,3 +353,16 @@ def test_schema_is_plain_json_and_names_every_method() -> None:
     text = json.dumps(template_schema())
     for method in ("valley", "control", "quadrant", "boolean", "singlet"):
         assert f'"{method}"' in text
+
+
+def test_a_template_in_a_folder_bears_its_files_name(tmp_path: Path) -> None:
+    text = (resource_folder("gating_templates") / "car_t_pb.toml").read_text(encoding="utf-8")
+    (tmp_path / "my_car.toml").write_text(text, encoding="utf-8")
+    with pytest.raises(TemplateError, match="my_car.toml: name 'car_t_pb'"):
+        load_template("my_car", tmp_path)
+    assert load_template(tmp_path / "my_car.toml").name == "car_t_pb"
+
+
+def test_a_folder_of_templates_that_is_not_there_is_said(tmp_path: Path) -> None:
+    with pytest.raises(TemplateError, match="no folder 'misspelt'"):
+        load_template("car_t_pb", tmp_path / "misspelt")

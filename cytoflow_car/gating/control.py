@@ -42,7 +42,8 @@ class ControlCut(OneMarker):
         Share of the control's events below the cut.
     least_events
         With fewer events in the control the quantile is lowered so that as many events lie above it
-        as would have, and the result is flagged.
+        as would have, and the result is flagged; a control with fewer than a twentieth of them is
+        none.
     preference
         Kinds of control, best first.
     """
@@ -67,7 +68,7 @@ class ControlCut(OneMarker):
             if control.marker == self.marker
             and control.population == parent
             and control.kind in self.preference
-            and control.n_events > 0
+            and control.n_events >= self.least_events / 20
         ]
         return min(
             fitting,
@@ -93,9 +94,8 @@ class ControlCut(OneMarker):
             return None
         drift = self._drift(parent, control)
         at = gate.lower[0] if drift is None else drift.to_control(gate.lower[0])
-        return Background(
-            control.kind, control.sample_id, count_above(control, at), control.n_events
-        )
+        n_above = count_above(control, at)
+        return Background(control.kind, control.sample_id, n_above, control.n_events, parent.name)
 
     def threshold(self, parent: Parent, references: References) -> Threshold:
         """Take the control's quantile, or keep the prior and say that there is no control."""

@@ -62,7 +62,7 @@ class InternalCut(OneMarker):
             return None
         values = parent.prepared.values(self.marker, rows)
         inside = np.count_nonzero((values >= gate.lower[0]) & (values < gate.upper[0]))
-        return Background("internal", self.negative, int(inside), int(rows.size))
+        return Background("internal", self.negative, int(inside), int(rows.size), parent.name)
 
     def threshold(self, parent: Parent, references: References) -> Threshold:
         """Take the quantile, or keep the prior and say why."""

@@ -176,6 +176,11 @@ class Singlet:
         center = float(np.median(shortest))
         # Half of a normal distribution lies within 0.6745 standard deviations.
         spread = float(shortest[-1] - shortest[0]) / (2 * 0.6745)
+        if spread <= 0:
+            low, high = self.prior
+            return self._band(
+                parent, low, high, PRIOR_KEPT, "the ratio has no width; prior kept", True
+            )
         low, high = center - self.deviations * spread, center + self.deviations * spread
         inside = float(np.mean((ratio >= low) & (ratio <= high)))
         return self._band(
@@ -226,8 +231,13 @@ class Reference:
                 f"the gate of {self.population!r} could not be placed on this specimen",
                 where=f"population beneath {parent.name}",
             )
+        background = placement.background
         return replace(
-            placement, method=self.method, reason=f"as {self.population}: {placement.reason}"
+            placement,
+            method=self.method,
+            reason=f"as {self.population}: {placement.reason}",
+            # The rate is taken to be the same in this parent: T cells for T-cell subsets.
+            background=None if background is None else replace(background, parent=parent.name),
         )
 
 

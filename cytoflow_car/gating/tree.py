@@ -85,6 +85,7 @@ def gate_events(
     controls: tuple[ControlSummary, ...] = (),
     overrides: tuple[Override, ...] = (),
     placed: Mapping[str, Placement] | None = None,
+    doubts: tuple[str, ...] = (),
 ) -> PopulationTree:
     """Gate all events of a specimen by the rules of a template.
 
@@ -105,13 +106,16 @@ def gate_events(
         Placements that were made before, for a batch or a patient, by population; they are taken
         instead of placing on this specimen.
 
+    doubts
+        Flags of the whole specimen, which every population inherits.
+
     Returns
     -------
     A tree with every population of the rules. A population that could not be gated has no events,
     no placement, and a flag that says why: ``EMPTY_PARENT``, ``MARKER_MISSING`` or ``NOT_GATED``.
     """
     rows = np.arange(len(prepared), dtype=np.intp)
-    root = Population(ROOT, ROOT, None, rows, int(np.count_nonzero(kept)), None)
+    root = Population(ROOT, ROOT, None, rows, int(np.count_nonzero(kept)), None, doubts)
     done: dict[str, Population] = {ROOT: root}
     placements: dict[str, Placement] = {}
     kept_rows: dict[str, Rows] = {}
@@ -225,6 +229,7 @@ def _overridden(
             where="overrides.csv",
             expected="a QuadrantGate" if rule.quadrants else "a gate with an inside",
         )
+    _refuse_other_markers(rule, override, parent, references)
     placement = Placement(
         override.gate, "override", 1.0, f"moved by {override.who}: {override.why}"
     )
@@ -239,6 +244,33 @@ def _overridden(
             flags=() if control else ("NO_CONTROL",),
         )
     return placement
+
+
+def _refuse_other_markers(
+    rule: PopulationRule, override: Override, parent: Parent, references: References
+) -> None:
+    """Refuse a moved gate that cannot be applied, or that would swap a quadrant's populations."""
+    known = parent.prepared.columns
+    if isinstance(override.gate, BooleanGate):
+        unknown = [
+            name for name in override.gate.operands if name.removeprefix("!") not in references.rows
+        ]
+    else:
+        unknown = [item.marker for item in override.gate.dimensions if item.marker not in known]
+    if unknown:
+        raise GateError(
+            f"{', '.join(unknown)} in the gate of {override.population!r}",
+            where="overrides.csv",
+            expected="markers of the file, or populations gated before",
+        )
+    if isinstance(override.gate, QuadrantGate):
+        found = tuple(item.marker for item in override.gate.dimensions)
+        if found != rule.gate.markers:
+            raise GateError(
+                f"dividers on {', '.join(found)} for {override.population!r}",
+                where="overrides.csv",
+                expected=f"on {', '.join(rule.gate.markers)}, in this order",
+            )
 
 
 def _rows_inside(

@@ -94,10 +94,10 @@ class MeasureContext:
         return inside.count, whole.count
 
     def background(self, population: Population) -> tuple[Background | None, int]:
-        """Return the control's count in a population's gate, and the events of its parent."""
-        placement = population.placement
-        parent = self.tree[population.parent] if population.parent is not None else population
-        return (placement.background if placement is not None else None), parent.count
+        """Return the control's count in a population's gate, and the events its rate refers to."""
+        background = population.placement.background if population.placement is not None else None
+        parent = background.parent if background is not None else ""
+        return background, self.tree[parent or population.parent or population.name].count
 
 
 def without_value(

@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from scipy import special
+
 from cytoflow_car.measure.context import MeasureContext, without_value
 from cytoflow_car.measure.detection import DetectionRule, Judgement, interfering_events, judge
 from cytoflow_car.measure.intervals import (
@@ -69,7 +71,7 @@ class Percent:
             status=verdict.status,
             n_events=n_events,
             n_denominator=n_denominator,
-            flags=tuple(dict.fromkeys((*population.flags, *verdict.flags))),
+            flags=tuple(dict.fromkeys((*population.flags, *whole.flags, *verdict.flags))),
             threshold_source=population.placement.source if population.placement else "",
         )
         if verdict.status in _NO_VALUE:
@@ -88,7 +90,7 @@ class Percent:
         measurement = replace(
             measurement,
             status=verdict.status,
-            flags=tuple(dict.fromkeys((*population.flags, *verdict.flags))),
+            flags=tuple(dict.fromkeys((*measurement.flags, *verdict.flags))),
             interval=interval,
             lod=lod,
             loq=loq,
@@ -157,15 +159,16 @@ class Count:
             n_parent=n_parent,
             background=background,
         )
+        empty = verdict.status in _NO_VALUE
         return Measurement(
             name=self.name,
             population=self.population,
             denominator="",
-            value=float(population.count),
+            value=None if empty else float(population.count),
             unit="count",
             status=verdict.status,
-            value_before_qc=float(population.count_unmasked),
-            value_reported=_report_count(population.count, n_parent),
+            value_before_qc=None if empty else float(population.count_unmasked),
+            value_reported=_report_count(population.count, n_parent, verdict.status),
             n_events=population.count,
             lod=float(rule.lod_events),
             loq=float(rule.loq_events),
@@ -187,7 +190,7 @@ class Concentration:
     least_beads
         With fewer the result is flagged ``FEW_BEADS``.
     pipetting_cv
-        Coefficient of variation of pipetted volumes; widens the interval.
+        Coefficient of variation of pipetted volumes; widens the interval by counting beads.
     """
 
     measure: Literal["concentration"]
@@ -208,9 +211,9 @@ class Concentration:
 
     def take(self, context: MeasureContext) -> Measurement:
         """Measure one specimen."""
-        missing = context.not_gated(self.population)
-        basis = None if missing else self._basis(context)
-        if basis is None:
+        basis = self._basis(context)
+        missing = context.not_gated(self.population, *(basis[:1] if basis else ()))
+        if basis is None or missing:
             why = missing or ("NO_COUNT_BASIS",)
             return without_value(self.name, self.population, "", "cells/uL", Status.NOT_DONE, why)
         denominator, per_event_of_denominator, platform = basis
@@ -228,7 +231,8 @@ class Concentration:
             background=background,
         )
         few_beads = platform == "single" and whole.count < self.least_beads
-        flags = [*population.flags, *verdict.flags, *(("FEW_BEADS",) if few_beads else ())]
+        doubts = ("FEW_BEADS",) if few_beads else ()
+        flags = [*population.flags, *whole.flags, *verdict.flags, *doubts]
         measurement = Measurement(
             name=self.name,
             population=self.population,
@@ -252,7 +256,9 @@ class Concentration:
         per_event = per_event_of_denominator / whole.count
         value = population.count * per_event
         counted = ratio_of_counts(population.count, whole.count, context.confidence)
-        widened = self._widen(value, _times(counted, per_event_of_denominator))
+        widened = _times(counted, per_event_of_denominator)
+        if platform == "single":
+            widened = self._widen(value, widened, context.confidence)
         # Blanks are a share of cells, which beads are not.
         cells = self.wbc_population or self.alc_population or population.parent or population.name
         expected = _expected_background(context, rule, population, context.tree[cells].count)
@@ -287,8 +293,8 @@ class Concentration:
             return self.alc_population, 1000.0 * tube.alc_10e9_per_l, "dual"
         return None
 
-    def _widen(self, value: float, interval: Interval) -> Interval:
-        pipetting = 1.96 * self.pipetting_cv
+    def _widen(self, value: float, interval: Interval, confidence: float) -> Interval:
+        pipetting = float(special.ndtri(0.5 + confidence / 2.0)) * self.pipetting_cv
         if value == 0:
             return Interval(0.0, interval.high * math.exp(pipetting))
         down = math.hypot(math.log(value / interval.low), pipetting)
@@ -298,7 +304,8 @@ class Concentration:
 
 def _not_within_background(verdict: Judgement, interval: Interval) -> Judgement:
     """Return the verdict; indeterminate where the interval leaves room for background alone."""
-    claims = (Status.QUANTIFIED, Status.DETECTED_BELOW_LOQ, Status.DETECTED_UNCONFIRMED)
+    # What is unconfirmed claims nothing beyond its events.
+    claims = (Status.QUANTIFIED, Status.DETECTED_BELOW_LOQ)
     if verdict.status in claims and interval.low <= 0:
         return Judgement(Status.INDETERMINATE, (*verdict.flags, "WITHIN_BACKGROUND"))
     return verdict
@@ -320,16 +327,21 @@ def _expected_background(
     """
     expected = rule.blank_percent / 100.0 * n_cells + interfering_events(rule, context.tree)
     background, n_parent = context.background(population)
+    if background is None and rule.needs_control:
+        # Nothing is known of the background, so all of the gate may be.
+        return float(population.count)
     if background is not None:
         rate = clopper_pearson(background.n_events, background.n_parent, context.confidence)
         expected += rule.background_factor * rate.high * n_parent
     return expected
 
 
-def _report_count(n_events: int, n_parent: int) -> str:
+def _report_count(n_events: int, n_parent: int, status: Status) -> str:
     if n_parent == 0:
         return "insufficient cells"
-    return f"{n_events}" if n_events else f"0 of {n_parent}"
+    if n_events == 0:
+        return f"0 of {n_parent}"
+    return f"{n_events}" + (" (not above background)" if status == Status.NOT_DETECTED else "")
 
 
 def _times(interval: Interval, factor: float) -> Interval:

@@ -23,6 +23,8 @@ def report_value(
     match status:
         case Status.QUANTIFIED:
             return _short(value)
+        case Status.DETECTED_UNCONFIRMED if value is not None and loq is not None and value < loq:
+            return f"<{_short(loq)} (unconfirmed)"
         case Status.DETECTED_UNCONFIRMED:
             return f"{_short(value)} (unconfirmed)"
         case Status.DETECTED_BELOW_LOQ:

@@ -133,17 +133,22 @@ class Background:
     Attributes
     ----------
     kind, sample_id
-        Kind of control (``pre_infusion``, ``untransduced``, ``fmo``, ``isotype``) and which.
+        Kind of control (``pre_infusion``, ``untransduced``, ``fmo``, ``isotype``) and which; or
+        ``internal`` and the negative population of the same tube.
     n_events
         Events of the control inside the gate.
     n_parent
         Events of the control in the gate's parent.
+    parent
+        The specimen's population that the rate refers to: the parent of the gate that was placed,
+        also where another gate narrows it. Empty for the population's own parent.
     """
 
     kind: str
     sample_id: str
     n_events: int
     n_parent: int
+    parent: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,6 +57,11 @@ def assign_markers(channels: Sequence[Channel], markers: Sequence[Marker]) -> di
     return columns
 
 
+def is_compensated(detector: str) -> bool:
+    """Tell whether a detector's name says that its values are compensated (``FJComp-PE-A``)."""
+    return bool(_COMPENSATED_PREFIX.match(detector.strip()))
+
+
 def bare_detector(detector: str) -> str:
     """Return a detector name in upper case without ``FJComp-`` and punctuation."""
     return _compact(_COMPENSATED_PREFIX.sub("", detector.strip()))

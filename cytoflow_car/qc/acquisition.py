@@ -15,6 +15,9 @@ Mask = npt.NDArray[np.bool_]
 #: odd addresses, where each look is slow: then a block is copied first.
 _BLOCK_EVENTS = 16_384
 
+#: With fewer events there are too few stretches of time to compare.
+_LEAST_FOR_FLOW = 1000
+
 
 @dataclass(frozen=True, slots=True)
 class AcquisitionSetting:
@@ -92,9 +95,9 @@ def check_acquisition(
     time_channel
         Column of Time; None where the file has none, and the flow rate is then not checked.
     columns
-        Columns that gates look at: an event that is not finite in one of them is marked.
+        An event that is not finite in one of them is marked.
     scatter
-        Those of them that are scatter: an event at the top of one of them is marked.
+        Those of scatter: an event at the top of one of them is marked.
     setting
         Limits.
     """
@@ -110,8 +113,13 @@ def check_acquisition(
             at_top = block[:, column] >= _top(events.channels[column].range)
             margin[begin : begin + _BLOCK_EVENTS] |= at_top
     disturbed = np.zeros(n_events, dtype=bool)
+    unchecked = "NO_TIME"
     if time_channel is not None:
-        disturbed = _disturbed_flow(events.column(time_channel), setting)
+        time = events.column(time_channel)
+        runs = n_events >= _LEAST_FOR_FLOW and bool(np.isfinite(time).all()) and np.ptp(time) > 0
+        unchecked = "" if runs else "FLOW_NOT_CHECKED"
+        if runs:
+            disturbed = _disturbed_flow(time, setting)
     marked = not_finite | margin | disturbed
     limit = f"at most {setting.most_marked_percent:g} % of events marked in all"
     checks = [
@@ -124,9 +132,7 @@ def check_acquisition(
         ),
         Check("not_finite", _percent(not_finite), "%", limit),
         Check("margin", _percent(margin), "%", limit),
-        Check(
-            "flow_rate", _percent(disturbed), "%", limit, "NO_TIME" if time_channel is None else ""
-        ),
+        Check("flow_rate", _percent(disturbed), "%", limit, unchecked),
         Check(
             "marked",
             _percent(marked),
@@ -152,8 +158,6 @@ def _percent(mask: Mask) -> float:
 
 def _disturbed_flow(time: npt.NDArray[np.float64], setting: AcquisitionSetting) -> Mask:
     """Mark events in stretches of time whose rate is far from the median rate."""
-    if time.size < 1000 or not np.isfinite(time).all() or np.ptp(time) <= 0:
-        return np.zeros(time.size, dtype=bool)
     # About 200 events a stretch: counting noise is then 7 %, far within the limits.
     n_stretches = int(np.clip(time.size // 200, 5, 500))
     stretch = ((time - time.min()) / np.ptp(time) * n_stretches).astype(np.intp)

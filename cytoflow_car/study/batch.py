@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import shutil
+import tempfile
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -110,7 +111,7 @@ def run_study(
             advice='In a script, put the call under if __name__ == "__main__":',
         )
     began = datetime.now(UTC)
-    out = Path(out)
+    out = Path(out).resolve()
     _refuse_foreign_folder(out)
     plan = plan_study(
         read_study(Path(folder)),
@@ -183,7 +184,8 @@ class _Workers:
         lost: list[SampleJob] = []
         n_ended = 0
         if self._pool is None:
-            self._pool = _new_pool(min(self._n_processes, len(waiting)))
+            # Windows waits for no more than 61 processes; they start as they are needed.
+            self._pool = _new_pool(min(self._n_processes, 61))
         futures = {self._pool.submit(_work, job, self._strict): job for job in waiting}
         for future in as_completed(futures):
             try:
@@ -297,10 +299,10 @@ def _write(
     seed: int,
 ) -> None:
     """Write everything beside the results folder, then put it in its place in one step."""
-    partial = out.with_name(f"{out.name}.partial")
-    if partial.exists():
-        shutil.rmtree(partial)
-    partial.mkdir(parents=True)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    beside = Path(tempfile.mkdtemp(dir=out.parent, prefix=f"{out.name}."))
+    partial = beside / "new"
+    partial.mkdir()
     write_results(
         plan, [item.result for item in outcomes if item.result is not None], failures, partial
     )
@@ -318,14 +320,9 @@ def _write(
         encoding="utf-8",
     )
     if out.exists():
-        old = out.with_name(f"{out.name}.old")
-        if old.exists():
-            shutil.rmtree(old)
-        out.rename(old)
-        partial.rename(out)
-        shutil.rmtree(old)
-    else:
-        partial.rename(out)
+        out.rename(beside / "old")
+    partial.rename(out)
+    shutil.rmtree(beside)
 
 
 def _templates_of(plan: StudyPlan, sample_id: str) -> tuple[str, ...]:

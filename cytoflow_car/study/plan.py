@@ -148,7 +148,7 @@ def find_controls(row: SheetRow, study: Study, template: Template) -> tuple[Cont
         and is_analysed(other)
         and other.patient_id == row.patient_id
         and other.sample_id != row.sample_id
-        and other.use != "append"
+        and other.use == "report"
         and other.tube == row.tube
         and other.panel_version == row.panel_version
         and other.car_reagent == row.car_reagent
@@ -156,7 +156,7 @@ def find_controls(row: SheetRow, study: Study, template: Template) -> tuple[Cont
     ]
     uses = [ControlUse(other, "pre_infusion", None) for other in own]
     for other in study.rows:
-        if other.role not in ("fmo", "isotype", "untransduced") or other.use == "exclude":
+        if other.role not in ("fmo", "isotype", "untransduced") or other.use != "report":
             continue
         markers = frozenset(other.control_markers)
         if markers & wanted and _serves(other, row):
@@ -209,7 +209,8 @@ def _plan_sample(
     appended = [
         other
         for other in study.rows
-        if other.use == "append" and is_analysed(other) and _same_tube(other, row)
+        if other.use == "append" and is_analysed(other) and other.tube_key == row.tube_key
+        if not other.templates or template.name in other.templates
     ]
     missing = [other.sample_id for other in appended if other.sample_id not in hashes]
     if missing:
@@ -279,13 +280,6 @@ def _tube_facts(row: SheetRow) -> TubeFacts:
 
 def _spillover(row: SheetRow) -> SpilloverChoice:
     return read_spillover(row.spillover) if isinstance(row.spillover, Path) else row.spillover
-
-
-def _same_tube(one: SheetRow, other: SheetRow) -> bool:
-    def tube(row: SheetRow) -> tuple[object, ...]:
-        return (row.patient_id, row.specimen, row.specimen_id, row.day, row.timing, row.tube)
-
-    return one is not other and tube(one) == tube(other)
 
 
 def _hash_files(study: Study) -> tuple[dict[str, str], list[SampleFailure]]:

@@ -118,6 +118,12 @@ class SheetRow:
     extra: Mapping[str, str] = field(default_factory=dict)
 
     @property
+    def tube_key(self) -> tuple[object, ...]:
+        """What acquisitions of one tube share."""
+        when: Moment | float | None = self.collected_on if self.day is None else self.day
+        return self.patient_id, self.specimen, self.specimen_id, when, self.timing, self.tube
+
+    @property
     def where(self) -> str:
         """The row's place, for messages."""
         return f"samples.csv row {self.line}"

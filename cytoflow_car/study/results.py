@@ -105,7 +105,7 @@ def _measurement_rows(
                 yield (
                     facts
                     | _measured(measurement)
-                    | {"gate_sha256": gate_hashes[measurement.population]}
+                    | {"gate_sha256": _hash_both(gate_hashes, measurement)}
                 )
 
 
@@ -196,6 +196,14 @@ def _review_status(result: SampleResult) -> str:
     if result.review:
         return "TO_REVIEW"
     return "REVIEWED" if moved else "NOT_NEEDED"
+
+
+def _hash_both(gate_hashes: Mapping[str, str], measurement: Measurement) -> str:
+    """Return the hash of the gates of a population, and of its denominator where it has one."""
+    own = gate_hashes[measurement.population]
+    if not measurement.denominator:
+        return own
+    return hashlib.sha256(f"{own}{gate_hashes[measurement.denominator]}".encode()).hexdigest()
 
 
 def _gate_hashes(populations: tuple[GatedPopulation, ...]) -> dict[str, str]:

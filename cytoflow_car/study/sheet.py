@@ -20,7 +20,6 @@ from cytoflow_car.study.records import (
     SPECIMENS,
     TIMINGS,
     USES,
-    Moment,
     SheetRow,
     Study,
 )
@@ -304,7 +303,7 @@ def _faults_between(rows: list[SheetRow]) -> Iterator[StudyError]:
             )
         if row.role == "specimen" and row.use == "report":
             for template in row.templates:
-                first = measured.setdefault((*_tube(row), template), row)
+                first = measured.setdefault((*row.tube_key, template), row)
                 if first is not row:
                     yield StudyError(
                         f"same patient, specimen, day, timing, tube and template as row "
@@ -315,7 +314,7 @@ def _faults_between(rows: list[SheetRow]) -> Iterator[StudyError]:
                     )
     for row in rows:
         if row.use == "append" and not any(
-            (*_tube(row), template) in measured for template in row.templates
+            (*row.tube_key, template) in measured for template in row.templates
         ):
             yield StudyError(
                 "append, but no row of use report has this patient, specimen, day, timing, tube "
@@ -332,8 +331,3 @@ def _faults_between(rows: list[SheetRow]) -> Iterator[StudyError]:
                     expected="batch, patient, or sample_ids with ';' between them",
                     advice=nearest(sample_id, [other.sample_id for other in rows]),
                 )
-
-
-def _tube(row: SheetRow) -> tuple[object, ...]:
-    when: Moment | float | None = row.collected_on if row.day is None else row.day
-    return row.patient_id, row.specimen, row.specimen_id, when, row.timing, row.tube

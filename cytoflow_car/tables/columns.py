@@ -38,7 +38,7 @@ MEASUREMENTS: dict[str, str] = {
     "net_ci_high": "upper 95 % limit of value_net",
     "n_events": "events in the numerator",
     "n_denominator": "events in the denominator",
-    "lod": "limit of detection, in the unit of value",
+    "lod": "limit of detection by events alone, in the unit of value; background may raise it",
     "loq": "limit of quantification, in the unit of value",
     "status": "how far the value may be trusted",
     "call": "verdict in the field's words, where the measurement has one",
@@ -46,7 +46,7 @@ MEASUREMENTS: dict[str, str] = {
     "threshold_source": "control that placed the population's threshold",
     "review_status": "NOT_NEEDED, TO_REVIEW or REVIEWED (a gate was moved by a person)",
     "file_sha256": "sha256 of the file; of several appended files, separated by ;",
-    "gate_sha256": "sha256 of the gates from the root to the population",
+    "gate_sha256": "sha256 of the gates that decide the population and its denominator",
 }
 
 GATES: dict[str, str] = {

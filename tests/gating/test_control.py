@@ -112,3 +112,14 @@ def test_the_lowered_cut_stays_above_the_last_share_that_was_asked() -> None:
     )
     at, highest = lowered(values, negative)
     assert np.quantile(negative, 0.85) <= at < highest
+
+
+def test_a_control_of_a_few_cells_is_none() -> None:
+    rng = np.random.default_rng(5)
+    few = summarise_control("T", "CAR", "pre_infusion", "few", rng.normal(200.0, 100.0, 400))
+    many = summarise_control("T", "CAR", "untransduced", "many", rng.normal(200.0, 100.0, 20_000))
+    method = ControlCut("control", "CAR", prior=1000.0)
+    chosen = method.choose("T", References((few, many)))
+    assert chosen is not None
+    assert chosen.sample_id == "many"
+    assert method.choose("T", References((few,))) is None

@@ -88,11 +88,11 @@ def test_loss_within_the_limit_is_not_flagged() -> None:
 
 
 def test_few_events_and_missing_time_are_flagged() -> None:
-    assert flags(check(steady(500))) == {"FEW_EVENTS"}
+    assert flags(check(steady(500))) == {"FEW_EVENTS", "FLOW_NOT_CHECKED"}
     assert flags(check(steady(), time=None)) == {"NO_TIME"}
 
 
 def test_file_without_events() -> None:
     report = check(np.empty((0, 3)))
     assert report.kept.shape == (0,)
-    assert flags(report) == {"FEW_EVENTS"}
+    assert flags(report) == {"FEW_EVENTS", "FLOW_NOT_CHECKED"}
