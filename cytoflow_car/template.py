@@ -413,6 +413,10 @@ def _measurement_faults(template: Template, markers: list[str]) -> Iterator[tupl
         for name in measure.populations:
             if name not in populations:
                 yield place, f"no population {name!r}", ", ".join(sorted(populations))
+        required = getattr(measure, "requires", "")
+        if required and required not in assays:
+            known = ", ".join(sorted(assays))
+            yield place, f"no assay {required!r} in the detection table", known
         if isinstance(measure, Intensity):
             if measure.marker not in markers:
                 yield place, f"no marker {measure.marker!r}", ", ".join(markers)

@@ -358,7 +358,7 @@ def test_schema_is_plain_json_and_names_every_method() -> None:
 def test_a_template_in_a_folder_bears_its_files_name(tmp_path: Path) -> None:
     text = (resource_folder("gating_templates") / "car_t_pb.toml").read_text(encoding="utf-8")
     (tmp_path / "my_car.toml").write_text(text, encoding="utf-8")
-    with pytest.raises(TemplateError, match="my_car.toml: name 'car_t_pb'"):
+    with pytest.raises(TemplateError, match=r"my_car\.toml: name 'car_t_pb'"):
         load_template("my_car", tmp_path)
     assert load_template(tmp_path / "my_car.toml").name == "car_t_pb"
 

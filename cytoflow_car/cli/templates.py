@@ -70,17 +70,19 @@ def schema() -> None:
 
 
 @templates.command()
-@click.argument("name")
+@click.argument("name", required=False)
 @click.option("--from", "file", type=FILE, required=True, help="An FCS file of the panel.")
 @click.option("--like", help="Template whose gates are taken over; a skeleton without it.")
 @click.option("--out", type=FOLDER, default=".", help="Folder for NAME.toml; here by default.")
 @own_templates
-def new(name: str, file: Path, like: str | None, out: Path, templates: Path | None) -> None:
-    """Begin the template NAME around the detectors and stains of an FCS file."""
+def new(name: str | None, file: Path, like: str | None, out: Path, templates: Path | None) -> None:
+    """Begin the template NAME (my_panel by default) around the channels of an FCS file."""
     from cytoflow_car.fcs import read_header
     from cytoflow_car.study.draft_template import adapt_template, draft_template
     from cytoflow_car.template import parse_template
 
+    # Not the file's name, which may tell of a patient.
+    name = name or "my_panel"
     header = read_header(file)
     if like:
         text = adapt_template(name, _text(like, templates), header)

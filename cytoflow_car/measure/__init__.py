@@ -13,4 +13,7 @@ MEASURES = {
     "intensity": Intensity,
 }
 
+#: Unit of each measure.
+UNITS = {"percent": "%", "count": "count", "concentration": "cells/uL", "intensity": "a.u."}
+
 Measure = Percent | Count | Concentration | Intensity

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from cytoflow_car.errors import MeasurementError
-from cytoflow_car.measure.detection import DetectionRule
+from cytoflow_car.measure.detection import CLAIMS, DetectionRule, judge
 from cytoflow_car.model.gate import Background
 from cytoflow_car.model.measurement import Measurement, Status
 from cytoflow_car.model.panel import PreparedEvents
@@ -29,6 +29,8 @@ class TubeFacts:
         Specimen that was stained, in µL.
     dilution
         Factor by which the specimen was diluted before.
+    count_doubts
+        Flags of a blood count that is implausible or of another day.
     """
 
     wbc_10e9_per_l: float | None = None
@@ -36,6 +38,7 @@ class TubeFacts:
     beads_per_tube: float | None = None
     volume_ul: float | None = None
     dilution: float = 1.0
+    count_doubts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,6 +71,21 @@ class MeasureContext:
             for flag in self.tree[name].flags
             if flag.startswith(("MARKER_MISSING", "NOT_GATED"))
         )
+
+    def is_claimed(self, population: str, assay: str) -> bool:
+        """Tell whether an assay claims that a population is there at all.
+
+        What is measured of events that may all be background is not measured of that population.
+        """
+        if not assay:
+            return True
+        item = self.tree[population]
+        background, n_parent = self.background(item)
+        rule = replace(self.detection[assay], least_events={})
+        verdict = judge(
+            item.count, n_parent, rule, self.tree, n_parent=n_parent, background=background
+        )
+        return verdict.status in CLAIMS
 
     def count_within(self, population: str, denominator: str) -> tuple[int, int]:
         """Return both counts, having made sure that the denominator holds the population.

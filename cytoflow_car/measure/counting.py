@@ -35,6 +35,8 @@ class Percent:
         Names in the gate tree; the denominator must hold the population.
     assay
         Row of the detection table.
+    requires
+        Assay that must find the denominator; else the status is INDETERMINATE without a value.
     """
 
     measure: Literal["percent"]
@@ -42,6 +44,7 @@ class Percent:
     population: str
     denominator: str
     assay: str
+    requires: str = ""
 
     @property
     def populations(self) -> tuple[str, ...]:
@@ -81,6 +84,13 @@ class Percent:
                     None, verdict.status, interval=None, lod=None, loq=None
                 ),
             )
+        if not context.is_claimed(self.denominator, self.requires):
+            return replace(
+                measurement,
+                status=Status.INDETERMINATE,
+                flags=(*measurement.flags, "POPULATION_NOT_DETECTED"),
+                value_reported="indeterminate",
+            )
         value = 100.0 * n_events / n_denominator
         lod, loq = (100.0 * events / n_denominator for events in (rule.lod_events, rule.loq_events))
         exact = _times(clopper_pearson(n_events, n_denominator, context.confidence), 100.0)
@@ -92,6 +102,7 @@ class Percent:
             status=verdict.status,
             flags=tuple(dict.fromkeys((*measurement.flags, *verdict.flags))),
             interval=interval,
+            exact_interval=exact,
             lod=lod,
             loq=loq,
             value_reported=report_value(value, verdict.status, interval=interval, lod=lod, loq=loq),
@@ -231,7 +242,9 @@ class Concentration:
             background=background,
         )
         few_beads = platform == "single" and whole.count < self.least_beads
-        doubts = ("FEW_BEADS",) if few_beads else ()
+        doubts: tuple[str, ...] = ("FEW_BEADS",) if few_beads else ()
+        if platform == "dual":
+            doubts = context.tube.count_doubts
         flags = [*population.flags, *whole.flags, *verdict.flags, *doubts]
         measurement = Measurement(
             name=self.name,
@@ -341,7 +354,12 @@ def _report_count(n_events: int, n_parent: int, status: Status) -> str:
         return "insufficient cells"
     if n_events == 0:
         return f"0 of {n_parent}"
-    return f"{n_events}" + (" (not above background)" if status == Status.NOT_DETECTED else "")
+    doubt = {
+        Status.NOT_DETECTED: " (not above background)",
+        Status.INDETERMINATE: " (indeterminate)",
+        Status.DETECTED_UNCONFIRMED: " (unconfirmed)",
+    }
+    return f"{n_events}{doubt.get(status, '')}"
 
 
 def _times(interval: Interval, factor: float) -> Interval:

@@ -10,6 +10,9 @@ from cytoflow_car.model.gate import Background
 from cytoflow_car.model.measurement import Status
 from cytoflow_car.model.population import PopulationTree
 
+#: Statuses that say that the population is there.
+CLAIMS = (Status.QUANTIFIED, Status.DETECTED_BELOW_LOQ, Status.DETECTED_UNCONFIRMED)
+
 
 @dataclass(frozen=True, slots=True)
 class DetectionRule:
@@ -106,6 +109,9 @@ def judge(
             return Judgement(Status.INDETERMINATE, ("LOD_TOO_HIGH",))
         return Judgement(Status.NOT_DETECTED)
     if n_events < rule.lod_events:
+        if rule.needs_control and background is None:
+            # Too few to be an unconfirmed detection, and nothing to tell them from background.
+            return Judgement(Status.INDETERMINATE, ("NO_CONTROL",))
         return Judgement(Status.DETECTED_BELOW_LOD)
     confirmed = background is not None and background.kind in rule.confirming_controls
     if rule.needs_control and not confirmed:

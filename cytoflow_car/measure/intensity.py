@@ -25,6 +25,8 @@ class Intensity:
         scale; no value where an event is at or below 0, since its logarithm does not exist).
     least_events
         With fewer the status is INSUFFICIENT and no value is given.
+    requires
+        Assay that must find the population; else the status is INDETERMINATE without a value.
     """
 
     measure: Literal["intensity"]
@@ -33,6 +35,7 @@ class Intensity:
     marker: str
     statistic: Literal["median", "geometric_mean"] = "median"
     least_events: int = 20
+    requires: str = ""
 
     @property
     def populations(self) -> tuple[str, ...]:
@@ -62,6 +65,18 @@ class Intensity:
                 value_reported="insufficient cells",
                 n_events=int(rows.size),
                 flags=population.flags,
+            )
+        if not context.is_claimed(self.population, self.requires):
+            return Measurement(
+                self.name,
+                self.population,
+                "",
+                None,
+                "a.u.",
+                Status.INDETERMINATE,
+                value_reported="indeterminate",
+                n_events=int(rows.size),
+                flags=(*population.flags, "POPULATION_NOT_DETECTED"),
             )
         values = context.prepared.values(self.marker, rows)
         if self.statistic == "median":

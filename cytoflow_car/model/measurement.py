@@ -45,6 +45,8 @@ class Measurement:
         ``%`` (0 to 100), ``cells/uL``, ``a.u.``, ``ABC``, ``count`` or ``ratio``.
     interval
         95 % unless the template says otherwise; None where none can be given.
+    exact_interval
+        Of what lies in the gate, with background: exact binomial; None but for percents.
     value_reported
         What a person may print, for example ``<0.05``.
     value_before_qc
@@ -76,6 +78,7 @@ class Measurement:
     unit: str
     status: Status
     interval: Interval | None = None
+    exact_interval: Interval | None = None
     value_reported: str = ""
     value_before_qc: float | None = None
     background: float | None = None

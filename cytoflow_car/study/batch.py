@@ -26,6 +26,9 @@ from cytoflow_car.study.results import write_results
 from cytoflow_car.study.sheet import read_study
 from cytoflow_car.template import template_hash
 
+#: Endings of the files that stand in a results folder.
+_WRITTEN = (".csv", ".parquet", ".json")
+
 Progress = Callable[[int, int, str], None]
 
 #: Exit codes of a run.
@@ -279,14 +282,33 @@ def _exit_code(plan: StudyPlan, failures: tuple[SampleFailure, ...]) -> int:
 
 
 def _refuse_foreign_folder(out: Path) -> None:
-    if out.exists() and (
-        not out.is_dir() or (any(out.iterdir()) and not (out / "run.json").is_file())
-    ):
+    if out.exists() and not (out.is_dir() and (not any(out.iterdir()) or _holds_results(out))):
         raise StudyError(
             "the results folder exists and holds something other than results",
             where=f"--out {out.name}",
             expected="a new or empty folder, or one with earlier results",
         )
+    if not _first_existing(out).is_dir():
+        raise StudyError(
+            f"{_first_existing(out).name} is a file, not a folder", where=f"--out {out.name}"
+        )
+
+
+def _holds_results(out: Path) -> bool:
+    """Tell whether a folder was written by a run: by its record and by its names."""
+    try:
+        record = json.loads((out / "run.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    ours = isinstance(record, dict) and "cytoflow_car" in record and "templates" in record
+    return ours and all(
+        path.name in ("pictures", "crashes") if path.is_dir() else path.suffix in _WRITTEN
+        for path in out.iterdir()
+    )
+
+
+def _first_existing(path: Path) -> Path:
+    return next(place for place in (path, *path.parents) if place.exists())
 
 
 def _write(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Literal
 
@@ -13,18 +12,15 @@ from cytoflow_car.fcs import FileHeader, hash_file, read_header
 from cytoflow_car.gating.tree import control_cuts
 from cytoflow_car.preprocess.compensation import fluorescence_channels
 from cytoflow_car.preprocess.panel import assign_markers
+from cytoflow_car.study.blood_count import find_count_doubts
 from cytoflow_car.study.cells import nearest
 from cytoflow_car.study.plan import find_controls
-from cytoflow_car.study.records import CONTROL_ROLES, Moment, SheetRow, Study
+from cytoflow_car.study.records import CONTROL_ROLES, SheetRow, Study
 from cytoflow_car.study.spillover import read_spillover
 from cytoflow_car.template import Template, load_template
 
 Headers = Mapping[str, FileHeader]
 Templates = Mapping[str, Template]
-
-#: White cells, 10⁹ a litre; outside of these somebody has most likely taken another unit.
-_LEAST_WBC, _MOST_WBC = 0.001, 500.0
-_FARTHEST_BLOOD_COUNT = timedelta(hours=24)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +64,13 @@ def check_study(study: Study, templates_folder: Path | None = None) -> tuple[Fin
     findings.extend(_check_content(rows, headers))
     findings.extend(_check_patients(study))
     findings.extend(_check_overrides(study, templates))
+    if all(name in templates for row in study.rows for name in row.templates):
+        from cytoflow_car.study.plan import find_measured_twice
+
+        findings.extend(
+            Finding("error", fault.where, str(fault.problem))
+            for fault in find_measured_twice(study, templates)
+        )
     return tuple(sorted(findings, key=lambda finding: finding.level))
 
 
@@ -132,21 +135,8 @@ def _check_file(row: SheetRow, header: FileHeader, templates: Templates) -> Iter
 
 
 def _check_blood_count(row: SheetRow) -> Iterator[Finding]:
-    wbc, alc = row.wbc_10e9_per_l, row.alc_10e9_per_l
-    if wbc is not None and not _LEAST_WBC <= wbc <= _MOST_WBC:
-        yield _warning(row, f"{wbc:g} is implausible in 10⁹ a litre", "wbc_10e9_per_l")
-    if wbc is not None and alc is not None and alc > wbc:
-        yield _warning(row, f"{alc:g} lymphocytes, but {wbc:g} white cells", "alc_10e9_per_l")
-    collected = row.collected_at or row.collected_on
-    if row.cbc_at is not None and collected is not None and _is_far(row.cbc_at, collected):
-        yield _warning(row, f"blood count of {row.cbc_at}, but specimen of {collected}", "cbc_at")
-
-
-def _is_far(one: Moment, other: Moment) -> bool:
-    if isinstance(one, datetime) and isinstance(other, datetime):
-        return abs(one - other) > _FARTHEST_BLOOD_COUNT
-    days = [at.date() if isinstance(at, datetime) else at for at in (one, other)]
-    return abs(days[0] - days[1]) > _FARTHEST_BLOOD_COUNT
+    for doubt in find_count_doubts(row):
+        yield _warning(row, doubt.message, doubt.column)
 
 
 def _check_templates_of(row: SheetRow, study: Study, templates: Templates) -> Iterator[Finding]:

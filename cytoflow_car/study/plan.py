@@ -12,6 +12,7 @@ from cytoflow_car.gating.placing import ControlSummary
 from cytoflow_car.gating.tree import control_cuts
 from cytoflow_car.job import FcsSource, SampleFailure, SampleJob, SpilloverChoice
 from cytoflow_car.measure.context import TubeFacts
+from cytoflow_car.study.blood_count import find_count_doubts
 from cytoflow_car.study.records import SheetRow, Study
 from cytoflow_car.study.spillover import read_spillover
 from cytoflow_car.template import Template, load_template
@@ -134,10 +135,12 @@ def find_controls(row: SheetRow, study: Study, template: Template) -> tuple[Cont
     """Find the rows that serve a specimen as control for the template's gates.
 
     The patient's own pre-infusion specimens count where they were stained in the same tube with the
-    same CAR reagent on the same panel version; of any specimen type, since cerebrospinal fluid and
-    marrow before infusion hold few T cells. Other controls count where their `control_for` names
-    the specimen, its batch or its patient.
+    same CAR reagent on the same panel version and instrument; of any specimen type, since
+    cerebrospinal fluid and marrow before infusion hold few T cells. Other controls count where
+    their `control_for` names the specimen, its batch or its patient.
     """
+    own_reagent = template.car.reagent if template.car is not None else ""
+    reagent = row.car_reagent or own_reagent
     wanted = {cut.marker for rule in template.populations for cut in control_cuts(rule)}
     if not wanted:
         return ()
@@ -151,7 +154,8 @@ def find_controls(row: SheetRow, study: Study, template: Template) -> tuple[Cont
         and other.use == "report"
         and other.tube == row.tube
         and other.panel_version == row.panel_version
-        and other.car_reagent == row.car_reagent
+        and (other.car_reagent or own_reagent) == reagent
+        and _agree(other.instrument, row.instrument)
         and _before_infusion(other)
     ]
     uses = [ControlUse(other, "pre_infusion", None) for other in own]
@@ -159,7 +163,7 @@ def find_controls(row: SheetRow, study: Study, template: Template) -> tuple[Cont
         if other.role not in ("fmo", "isotype", "untransduced") or other.use != "report":
             continue
         markers = frozenset(other.control_markers)
-        if markers & wanted and _serves(other, row):
+        if markers & wanted and _serves(other, row, reagent):
             uses.append(ControlUse(other, other.role, markers))
     return tuple(uses)
 
@@ -168,10 +172,17 @@ def _before_infusion(row: SheetRow) -> bool:
     return row.day is None or row.day < 0 or (row.day == 0 and row.timing != "post")
 
 
-def _serves(control: SheetRow, row: SheetRow) -> bool:
-    if control.tube and row.tube and control.tube != row.tube:
-        return False
-    if control.car_reagent and row.car_reagent and control.car_reagent != row.car_reagent:
+def _agree(one: str, other: str) -> bool:
+    """Tell whether two cells of the sheet may mean the same: equal, or one is empty."""
+    return not one or not other or one == other
+
+
+def _serves(control: SheetRow, row: SheetRow, reagent: str) -> bool:
+    if not (
+        _agree(control.tube, row.tube)
+        and _agree(control.car_reagent, reagent)
+        and _agree(control.instrument, row.instrument)
+    ):
         return False
     reach = control.control_for or ("batch",)
     if "batch" in reach:
@@ -209,7 +220,10 @@ def _plan_sample(
     appended = [
         other
         for other in study.rows
-        if other.use == "append" and is_analysed(other) and other.tube_key == row.tube_key
+        if row.use == "report"
+        and other.use == "append"
+        and is_analysed(other)
+        and other.tube_key == row.tube_key
         if not other.templates or template.name in other.templates
     ]
     missing = [other.sample_id for other in appended if other.sample_id not in hashes]
@@ -275,6 +289,7 @@ def _tube_facts(row: SheetRow) -> TubeFacts:
         beads_per_tube=row.beads_per_tube,
         volume_ul=row.volume_ul,
         dilution=row.dilution,
+        count_doubts=tuple(doubt.flag for doubt in find_count_doubts(row)),
     )
 
 
@@ -325,18 +340,54 @@ def _why(fault: OSError | FcsError) -> str:
 
 
 def _same_content(study: Study, hashes: Mapping[str, str]) -> Iterator[tuple[SheetRow, SheetRow]]:
-    seen: dict[tuple[str, int | None], SheetRow] = {}
+    seen: list[SheetRow] = []
     for row in study.rows:
         if row.use not in ("report", "append") or row.sample_id not in hashes:
             continue
-        key = (hashes[row.sample_id], row.dataset)
-        if key in seen:
-            yield seen[key], row
-        else:
-            seen[key] = row
+        for other in seen:
+            # The main data set, which an empty cell means, may be any of them.
+            same_set = row.dataset == other.dataset or None in (row.dataset, other.dataset)
+            if same_set and hashes[row.sample_id] == hashes[other.sample_id]:
+                yield other, row
+                break
+        seen.append(row)
+
+
+def find_measured_twice(study: Study, templates: Mapping[str, Template]) -> Iterator[StudyError]:
+    """Yield every measurement that two rows give for one tube, and draws that are no draw.
+
+    A draw (`specimen_id`) has one patient, specimen type and day.
+    """
+    draws: dict[str, SheetRow] = {}
+    tubes: dict[tuple[object, ...], SheetRow] = {}
+    for row in study.rows:
+        if row.role != "specimen" or row.use != "report":
+            continue
+        first = draws.setdefault(row.specimen_id, row)
+        if first.draw_key != row.draw_key:
+            yield StudyError(
+                f"{row.specimen_id!r} is the draw of row {first.line} ({first.sample_id}), of "
+                "another patient, specimen or day",
+                where=f"{row.where}, column specimen_id",
+                expected="one draw",
+            )
+        names = {item.name for name in row.templates for item in templates[name].measurements}
+        for name in sorted(names):
+            other = tubes.setdefault((*row.draw_key, row.tube, name), row)
+            if other is not row:
+                yield StudyError(
+                    f"{name} is given by row {other.line} too ({other.sample_id} and "
+                    f"{row.sample_id}), for the same patient, specimen, day and tube",
+                    where=row.where,
+                    advice="Set use of one to append, superseded or exclude, or correct it",
+                )
+                break
 
 
 def _refuse_shared_measurements(study: Study, templates: Mapping[str, Template]) -> None:
+    twice = list(find_measured_twice(study, templates))
+    if twice:
+        raise StudyError.of(twice)
     for row in study.rows:
         named: dict[str, str] = {}
         for template in row.templates:

@@ -118,10 +118,15 @@ class SheetRow:
     extra: Mapping[str, str] = field(default_factory=dict)
 
     @property
+    def draw_key(self) -> tuple[object, ...]:
+        """What tubes of one draw share."""
+        when: Moment | float | None = self.collected_on if self.day is None else self.day
+        return self.patient_id, self.specimen, when, self.timing
+
+    @property
     def tube_key(self) -> tuple[object, ...]:
         """What acquisitions of one tube share."""
-        when: Moment | float | None = self.collected_on if self.day is None else self.day
-        return self.patient_id, self.specimen, self.specimen_id, when, self.timing, self.tube
+        return *self.draw_key, self.specimen_id, self.tube
 
     @property
     def where(self) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from cytoflow_car.job import GatedPopulation, SampleFailure, SampleResult
+from cytoflow_car.measure import UNITS
 from cytoflow_car.model.gate import BooleanGate
 from cytoflow_car.model.measurement import Interval, Measurement, Status
 from cytoflow_car.study.plan import StudyPlan
@@ -45,13 +46,14 @@ def write_results(
     gates = to_frame(_gate_rows(results, review_below), list(GATES))
     write_csv(gates.astype({"parent_count": "Int64"}), folder / "gates.csv")
     write_csv(to_frame(_qc_rows(results), list(QC)), folder / "qc.csv")
-    write_csv(to_frame(_file_rows(plan), list(FILES)), folder / "files.csv")
+    files = to_frame(_file_rows(plan), list(FILES)).astype({"dataset": "Int64"})
+    write_csv(files, folder / "files.csv")
     write_csv(to_frame(map(_failure_row, failures), list(FAILURES)), folder / "failures.csv")
 
 
 _FLOATS = (
     "day", "day_inf1", "day_inf2", "value", "ci_low", "ci_high", "value_before_qc", "background",
-    "value_net", "net_ci_low", "net_ci_high", "lod", "loq",
+    "exact_ci_low", "exact_ci_high", "value_net", "net_ci_low", "net_ci_high", "lod", "loq",
 )  # fmt: skip
 
 
@@ -91,6 +93,8 @@ def _measurement_rows(
                         | {
                             "measurement": item.name,
                             "population": item.populations[0],
+                            "denominator": getattr(item, "denominator", ""),
+                            "unit": UNITS[item.measure],
                             "status": status.value,
                             "value_reported": "not done" if row.not_done_reason else "failed",
                             "flags": reason,
@@ -155,6 +159,7 @@ def _number_of_infusion(row: SheetRow, study: Study) -> int | None:
 
 def _measured(item: Measurement) -> Row:
     low, high = _ends(item.interval)
+    exact_low, exact_high = _ends(item.exact_interval)
     net_low, net_high = _ends(item.net_interval)
     return {
         "measurement": item.name,
@@ -167,6 +172,8 @@ def _measured(item: Measurement) -> Row:
         "unit": item.unit,
         "ci_low": low,
         "ci_high": high,
+        "exact_ci_low": exact_low,
+        "exact_ci_high": exact_high,
         "value_reported": item.value_reported,
         "value_before_qc": item.value_before_qc,
         "background": item.background,

@@ -50,9 +50,11 @@ def read_spillover(path: Path) -> Spillover:
         )
     try:
         matrix = np.asarray([[float(cell) for cell in row] for row in body])
-    except ValueError as fault:
+    except ValueError:
         raise SpilloverError(
-            str(fault), where=path.name, expected="numbers with a decimal point"
+            "a cell that is not a number",
+            where="spillover CSV",
+            expected="numbers with a decimal point",
+            advice="Export the matrix again, or correct the cell",
         ) from None
-    # The content and not the name, which may tell of a patient.
     return Spillover(tuple(header), matrix, f"CSV {hashlib.sha256(content).hexdigest()[:12]}")

@@ -28,8 +28,11 @@ MEASUREMENTS: dict[str, str] = {
     "instrument": "cytometer with hashed serial number",
     "value": "the value; empty where unknown, the raw estimate where NOT_DETECTED",
     "unit": "%, cells/uL, a.u., count",
-    "ci_low": "lower 95 % limit; counting only, variation between runs comes on top",
+    "ci_low": "lower 95 % limit; allows for the background that is to be expected, but not for "
+    "variation between runs",
     "ci_high": "upper 95 % limit",
+    "exact_ci_low": "lower 95 % limit of what lies in the gate, with background: exact binomial",
+    "exact_ci_high": "upper 95 % limit of what lies in the gate",
     "value_reported": "what a person may print",
     "value_before_qc": "the value with the events that quality control marked",
     "background": "share of background events by the control, in the unit of value",

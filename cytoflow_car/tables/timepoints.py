@@ -20,7 +20,8 @@ def build_timepoints(
     CAR targets, each target has columns of its own (``car_t_percent_of_t_cd22``), and the plain
     column holds the target that was infused last. What several tubes of a draw measure without a
     target comes from the tube of that target too, so that the columns of a row belong together;
-    without such a tube, from the first of the sheet.
+    without such a tube, from the first of the sheet. Where several tubes of a draw measure the
+    same, each also has columns of its own (``car_t_percent_of_t_tube_t2``).
 
     Parameters
     ----------
@@ -49,12 +50,16 @@ def build_timepoints(
                 if several and item["car_target"]:
                     _put(row, columns, f"{name}_{str(item['car_target']).lower()}", item)
             of_target = same[same["sample_id"].isin(tubes_of_target)]
-            if len(same) == 1 or len(of_target) == 1:
-                _put(row, columns, str(name), (of_target if len(of_target) else same).iloc[0])
-            elif not targets[str(name)]:
-                _put(row, columns, str(name), same.iloc[0])
+            chosen = of_target if len(of_target) else same
+            # Of several targets none is preferred unless one was infused last.
+            if chosen["car_target"].nunique() == 1:
+                _put(row, columns, str(name), chosen.iloc[0])
+            if chosen.duplicated("car_target").any():
+                for _, item in chosen.iterrows():
+                    _put(row, columns, f"{name}_tube_{str(item['tube']).lower()}", item)
         rows.append(row)
-    return pd.DataFrame.from_records(rows, columns=[*TIMEPOINTS, *columns])
+    frame = pd.DataFrame.from_records(rows, columns=[*TIMEPOINTS, *columns])
+    return frame.astype({name: "Int64" for name in columns if name.endswith("__n")})
 
 
 def _target_infused_last(item: pd.Series, target_of_infusion: Mapping[tuple[str, int], str]) -> str:

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from planted import Floats, stain
 
-from cytoflow_car.gating.control import Drift, find_drift
+from cytoflow_car.gating.control import ControlCut, Drift, find_drift
 from cytoflow_car.gating.equal_error import equal_error_cut
-from cytoflow_car.gating.placing import ControlSummary
+from cytoflow_car.gating.placing import ControlSummary, References
 from cytoflow_car.gating.summaries import control_quantile, summarise_control
 
 #: Standard deviation of the background that `stain` draws.

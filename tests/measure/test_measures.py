@@ -278,7 +278,9 @@ def test_none_seen_has_an_upper_limit_with_pipetting() -> None:
     assert counted.interval is not None
     assert pipetted.interval is not None
     assert counted.value == 0.0
-    assert pipetted.interval.high == pytest.approx(counted.interval.high * math.exp(1.959964 * 0.05))
+    assert pipetted.interval.high == pytest.approx(
+        counted.interval.high * math.exp(1.959964 * 0.05)
+    )
     assert pipetted.value_reported.startswith("<")
 
 

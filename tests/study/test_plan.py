@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from cytoflow_car.study.plan import StudyPlan, find_controls, plan_study
+from cytoflow_car.study.plan import StudyPlan, find_controls, find_measured_twice, plan_study
 from cytoflow_car.study.records import SheetRow, Study
 from cytoflow_car.study.sheet import read_study
 from cytoflow_car.template import load_template
@@ -177,3 +177,38 @@ def test_a_missing_appended_acquisition_costs_its_tube(write_study: WriteStudy) 
     failed = {failure.sample_id: failure for failure in planned.failures}
     assert set(failed) == {"b", "c"}
     assert "appended acquisition c" in failed["b"].message
+
+
+def test_a_superseded_row_and_another_instrument_are_no_controls() -> None:
+    template = load_template("car_t_pb")
+    base = SheetRow(
+        sample_id="base", patient_id="P1", specimen="PB", tube="T", day=0.0, timing="pre",
+        templates=("car_t_pb",), baseline=True,
+    )  # fmt: skip
+    late = replace(base, sample_id="late", day=7.0, timing="", baseline=False)
+
+    def kinds(control: SheetRow, specimen: SheetRow = late) -> list[str]:
+        study = Study(Path("study"), (control, specimen))
+        return [use.kind for use in find_controls(specimen, study, template)]
+
+    assert kinds(base) == ["pre_infusion"]
+    assert kinds(replace(base, use="superseded")) == []
+    far = replace(late, instrument="B")
+    assert kinds(replace(base, instrument="A"), far) == []
+    # An empty cell means the template's own reagent.
+    assert kinds(replace(base, car_reagent="CD19-Fc")) == ["pre_infusion"]
+    assert kinds(replace(base, car_reagent="CD22-Fc")) == []
+
+
+def test_one_tube_measured_twice_and_a_draw_of_two_days_are_told() -> None:
+    templates = {name: load_template(name) for name in ("car_t_pb", "car_t_bm")}
+    one = SheetRow(
+        sample_id="a", line=2, patient_id="P1", specimen="PB", specimen_id="P1_d7", tube="T",
+        day=7.0, templates=("car_t_pb",),
+    )  # fmt: skip
+    twice = replace(one, sample_id="b", line=3, specimen_id="other", templates=("car_t_bm",))
+    found = list(find_measured_twice(Study(Path("study"), (one, twice)), templates))
+    assert "is given by row 2 too (a and b)" in str(found[0])
+    mixed = replace(one, sample_id="c", line=4, day=14.0)
+    found = list(find_measured_twice(Study(Path("study"), (one, mixed)), templates))
+    assert "column specimen_id" in str(found[0])

@@ -19,7 +19,7 @@ def measured(*rows: dict[str, object]) -> pd.DataFrame:
         "patient_id": "P01", "specimen": "PB", "specimen_id": "P01_PB_d60", "visit": "C2 D14",
         "infusion": 2, "day": 60.0, "day_inf1": 60.0, "day_inf2": 14.0, "timing": "",
         "use": "report", "car_target": "", "status": "QUANTIFIED", "n_events": 100,
-        "lod": 0.1, "loq": 0.4, "value": None,
+        "lod": 0.1, "loq": 0.4, "value": None, "tube": "T",
     }  # fmt: skip
     return pd.DataFrame([common | row for row in rows])
 
@@ -129,3 +129,17 @@ def test_numbers_keep_the_digits_that_tell_them_apart(tmp_path: Path) -> None:
     assert again["value"].tolist()[:4] == values[:4]
     assert again["value"].isna().tolist() == [False] * 4 + [True]
     assert "2.0" not in path.read_text(encoding="utf-8")
+
+
+def test_two_tubes_of_one_target_lose_nothing() -> None:
+    frame = build_timepoints(
+        measured(
+            car("P01_T", "CD19", 12.0, tube="T"),
+            car("P01_T9", "CD19", 5.0, tube="T9"),
+        ),
+        {("P01", 1): "CD19"},
+    )
+    row = frame.iloc[0]
+    assert row["car_t_percent_of_t"] == 12.0
+    assert row["car_t_percent_of_t_tube_t"] == 12.0
+    assert row["car_t_percent_of_t_tube_t9"] == 5.0
