@@ -234,6 +234,15 @@ def _plan_sample(
             "file_missing",
             f"{row.sample_id}: its appended acquisition {', '.join(missing)} could not be used",
         )
+    other_stain = [other.sample_id for other in appended if not _stained_alike(other, row)]
+    if other_stain:
+        return SampleFailure(
+            row.sample_id,
+            template.name,
+            "append_differs",
+            f"{row.sample_id}: {', '.join(other_stain)} is appended, but its spillover, car_target "
+            "or car_reagent differ. Give both the same, or make it a tube of its own",
+        )
     try:
         spillover = _spillover(row)
     except SpilloverError as error:
@@ -255,6 +264,14 @@ def _plan_sample(
         draw=draw,
     )
     return PlannedSample(row, job, find_controls(row, study, template))
+
+
+def _stained_alike(one: SheetRow, other: SheetRow) -> bool:
+    return (
+        one.spillover == other.spillover
+        and _agree(one.car_target, other.car_target)
+        and _agree(one.car_reagent, other.car_reagent)
+    )
 
 
 def _control_job(

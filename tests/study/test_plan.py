@@ -9,7 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from cytoflow_car.study.plan import StudyPlan, find_controls, find_measured_twice, plan_study
+from cytoflow_car.study.plan import (
+    StudyPlan,
+    _stained_alike,
+    find_controls,
+    find_measured_twice,
+    plan_study,
+)
 from cytoflow_car.study.records import SheetRow, Study
 from cytoflow_car.study.sheet import read_study
 from cytoflow_car.template import load_template
@@ -212,3 +218,10 @@ def test_one_tube_measured_twice_and_a_draw_of_two_days_are_told() -> None:
     mixed = replace(one, sample_id="c", line=4, day=14.0)
     found = list(find_measured_twice(Study(Path("study"), (one, mixed)), templates))
     assert "column specimen_id" in str(found[0])
+
+
+def test_an_appended_acquisition_of_another_stain_is_refused() -> None:
+    row = SheetRow(sample_id="a", tube="T", car_target="CD19", templates=("car_t_pb",))
+    assert _stained_alike(replace(row, sample_id="b", car_target=""), row)
+    assert not _stained_alike(replace(row, sample_id="b", car_target="CD22"), row)
+    assert not _stained_alike(replace(row, sample_id="b", spillover="applied"), row)
