@@ -50,8 +50,10 @@ def read_spillover(
             return None, (f"spillover_unreadable: {source} names a detector twice",)
         matrix = matrix.reshape(n, n)
         matrix.flags.writeable = False
-        flags = (f"spillover_unknown: {source} {listed(unknown)}",) if unknown else ()
-        return Spillover(detectors, matrix, source), flags
+        flags = [f"spillover_unknown: {source} {listed(unknown)}"] if unknown else []
+        if not np.allclose(matrix.diagonal(), 1.0):
+            flags.append(f"spillover_diagonal: {source} has other numbers than 1 on its diagonal")
+        return Spillover(detectors, matrix, source), tuple(flags)
     return None, ()
 
 
@@ -59,7 +61,12 @@ def _resolve(
     names: Sequence[str], channels: Sequence[Channel]
 ) -> tuple[tuple[str, ...], list[str]]:
     detectors = {channel.detector for channel in channels}
-    by_marker = {channel.marker: channel.detector for channel in channels if channel.marker}
+    stains = [channel.marker for channel in channels]
+    by_marker = {
+        channel.marker: channel.detector
+        for channel in channels
+        if channel.marker and stains.count(channel.marker) == 1
+    }
     resolved, unknown = [], []
     for name in names:
         number = read_count(name)

@@ -89,7 +89,7 @@ def find_events(
 
     A claim counts where its length is ``$TOT`` events exactly; next, where it is off by one byte
     (a last byte that was counted as the first one after the end). Where none does, ``$TOT`` is
-    wrong if the bytes of the only claim are a whole number of events.
+    wrong if all claims agree on the same whole number of events.
 
     Raises
     ------
@@ -118,10 +118,10 @@ def find_events(
     if exact is not None:
         overlap = () if apart else ("data_overlaps_text: by the offsets that fit $TOT",)
         return replace(exact, flags=exact.flags + overlap)
-    if parameters.has_surplus or not apart:
+    if parameters.is_contradicted or not apart:
         raise FcsDataError(
             f"DATA of {len(sound[0].span)} bytes, and "
-            + ("$PAR contradicts the channels" if apart else "it overlaps TEXT"),
+            + ("$PAR or $PnB contradicts the channels" if apart else "it overlaps TEXT"),
             where="DATA",
             expected=f"{_counted(total)} of {row} bytes",
             advice=_AGAIN,
@@ -171,30 +171,33 @@ def _fit_total(
 
 
 def _trust_bytes(claims: list[Claim], total: int | None, row: int, available: int) -> Layout:
-    within = [claim for claim in claims if claim.span.end < available]
-    if not within:
-        raise _cut_short(claims[0].span, total, row, available)
-    whole = [claim for claim in within if len(claim.span) and len(claim.span) % row == 0]
-    if not whole:
+    for claim in claims:
+        # A claim that fits $TOT was refused only because the file ends before it does.
+        if total and abs(len(claim.span) - total * row) <= 1:
+            raise _cut_short(claim.span, total, row, available)
+    span = claims[0].span
+    if any(claim.span != span for claim in claims):
+        raise _contradiction(claims)
+    if span.end >= available:
+        raise _cut_short(span, total, row, available)
+    n_events, torn = divmod(len(span), row)
+    if torn or not n_events:
         raise FcsDataError(
-            f"DATA of {len(within[0].span)} bytes, which is {len(within[0].span) / row:.2f} events",
+            f"DATA of {len(span)} bytes, which is {len(span) / row:.2f} events",
             where="DATA",
             expected=f"{_counted(total)} of {row} bytes",
             advice=_AGAIN,
         )
-    if any(claim.span != whole[0].span for claim in whole):
-        raise _contradiction(whole)
-    n_events = len(whole[0].span) // row
     flag = (
         "tot_missing: events counted by their bytes"
         if total is None
         else f"tot_mismatch: $TOT {total}, DATA holds {n_events}"
     )
-    return Layout(whole[0].span.begin, n_events, (flag,))
+    return Layout(span.begin, n_events, (flag,))
 
 
 def _cut_short(span: Span, total: int | None, row: int, available: int) -> FcsDataError:
-    stated = len(span) // row if total is None else total
+    stated = max(total or 0, len(span) // row)
     there = max(0, min(stated, (available - span.begin) // row))
     return FcsDataError(
         f"the file is cut short: {there} of {stated} events are there",

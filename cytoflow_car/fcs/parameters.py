@@ -17,6 +17,8 @@ _TIME_NAMES = ("time", "hdr-t")
 _TIME_HALVES = ("time-msw", "time-lsw")
 #: Largest power of ten that float32 holds.
 _MOST_DECADES = 38.0
+#: Whole numbers of so many bits are exact in float64.
+_EXACT_BITS = 53
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +67,9 @@ class ParameterList:
         In the order of their numbers.
     time_channel
         Column of Time; None where there is none.
-    has_surplus
-        Keywords tell of more channels than ``$PAR``.
+    is_contradicted
+        Keywords tell of more channels than ``$PAR``, or of other widths than ``$DATATYPE``: then
+        the length of an event is known only where ``$TOT`` confirms it.
     flags
         What was repaired or is doubtful.
     """
@@ -74,7 +77,7 @@ class ParameterList:
     data_type: str
     parameters: tuple[Parameter, ...]
     time_channel: int | None
-    has_surplus: bool
+    is_contradicted: bool
     flags: tuple[str, ...]
 
     @property
@@ -127,7 +130,10 @@ def read_parameters(keywords: dict[str, str]) -> ParameterList:
     flags = doubts.tell()
     if surplus:
         flags += (f"par_mismatch: $PAR {n_channels}, TEXT tells of more channels",)
-    return ParameterList(data_type, parameters, time_channel, surplus, flags)
+    other_width = data_type in _FLOAT_BITS and any(
+        _other_width(keywords, number, data_type) for number in range(1, n_channels + 1)
+    )
+    return ParameterList(data_type, parameters, time_channel, surplus or other_width, flags)
 
 
 class _Doubts:
@@ -229,8 +235,11 @@ def _read_parameter(
     is_logarithmic = is_integer and decades > 0
     if is_logarithmic:
         top = max(1.0, (2.0**used_bits - 1) / stored_range)
-        if math.log10(offset) + decades * top >= _MOST_DECADES:
+        # A tiny offset may bring the product back into range, but not the power before it.
+        if max(0.0, math.log10(offset)) + decades * top >= _MOST_DECADES:
             raise FcsTextError(f"$P{number}E leads to values above 1e38", where="TEXT")
+    if is_integer and used_bits > _EXACT_BITS:
+        doubts.add("precision_lost", f"$P{number}R", "reaches above 2^53, where values are rounded")
     gain = _read_gain(keywords, number, doubts)
     if gain != 1.0 and is_logarithmic:
         doubts.add("gain_ignored", f"$P{number}G", "belongs to a logarithmic channel")
@@ -261,7 +270,7 @@ def _read_bits(keywords: dict[str, str], number: int, data_type: str, doubts: _D
     key = f"$P{number}B"
     if data_type in _FLOAT_BITS:
         bits = _FLOAT_BITS[data_type]
-        if keywords.get(key, str(bits)) != str(bits):
+        if _other_width(keywords, number, data_type):
             doubts.add("bits_ignored", key, f"is not {bits}, the width of $DATATYPE {data_type}")
         return bits
     if require(keywords, key) == "*":
@@ -277,6 +286,11 @@ def _read_bits(keywords: dict[str, str], number: int, data_type: str, doubts: _D
             advice="Export the file as FCS 3.1.",
         )
     return bits
+
+
+def _other_width(keywords: dict[str, str], number: int, data_type: str) -> bool:
+    bits = str(_FLOAT_BITS[data_type])
+    return keywords.get(f"$P{number}B", bits) != bits
 
 
 def _read_range(keywords: dict[str, str], number: int, is_integer: bool, doubts: _Doubts) -> float:

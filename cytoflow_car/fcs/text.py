@@ -11,7 +11,11 @@ from cytoflow_car.errors import FcsTextError
 from cytoflow_car.fcs.header import Header, Span
 
 _PADDING = b" \t\r\n\0"
-_OF_CHANNEL = re.compile(r"\$P\d{1,4}[A-Z]{1,11}")
+#: Keywords that values depend on. Others may hold what identifies a person, or be named by one.
+_STRUCTURAL = re.compile(
+    r"\$(P\d{1,4}[A-Z]{1,11}|PAR|TOT|MODE|DATATYPE|BYTEORD|TIMESTEP|SPILL(OVER)?|NEXTDATA"
+    r"|(BEGIN|END)(DATA|STEXT))"
+)
 
 
 def read_text(
@@ -88,8 +92,7 @@ def parse_text(segment: bytes) -> tuple[dict[str, str], list[str]]:
     doubled = []
     for token, content in zip(tokens[::2], tokens[1::2], strict=True):
         key, value = _decode(token).upper(), _decode(content)
-        # Only keywords of channels are named in flags: others may hold what identifies a person.
-        if keywords.get(key, value) != value and _OF_CHANNEL.fullmatch(key):
+        if keywords.get(key, value) != value and _STRUCTURAL.fullmatch(key):
             doubled.append(key)
         keywords[key] = value
     if doubled:

@@ -77,6 +77,15 @@ def test_integers(tmp_path: Path, order: str, spelled: str, widths: tuple[int, .
     np.testing.assert_array_equal(sample.events.values, np.array(stored, dtype=expected))
 
 
+@pytest.mark.parametrize(("bits", "flags"), [(53, []), (54, ["precision_lost"])])
+def test_integers_that_float64_cannot_hold(tmp_path: Path, bits: int, flags: list[str]) -> None:
+    stored = np.array([[2**53 - 1], [7]], dtype="<u8")
+    keywords = keywords_of(stored, ["A"], "I", 64) | {"$P1R": str(2**bits)}
+    sample = read_fcs(write(tmp_path / "a.fcs", assemble(spell(keywords), stored.tobytes())))
+    np.testing.assert_array_equal(sample.events.values, stored)
+    assert flag_names(sample.flags) == flags
+
+
 @pytest.mark.parametrize(("range_", "mask"), [("1024", 1023), ("1024.0", 1023), ("1000", 1023)])
 def test_bits_above_the_range_are_masked(tmp_path: Path, range_: str, mask: int) -> None:
     stored = np.array([[1023], [1024], [65535]], dtype="<u2")
@@ -201,6 +210,23 @@ def test_names_that_are_missing_empty_or_doubled(tmp_path: Path) -> None:
     assert "$P3N" in sample.flags[1]
 
 
+@pytest.mark.parametrize(
+    ("key", "value"), [("$BYTEORD", "4,3,2,1"), ("$TIMESTEP", "0.1"), ("$P1R", "2048")]
+)
+def test_doubled_keywords_that_values_depend_on(tmp_path: Path, key: str, value: str) -> None:
+    values = small_values()
+    text = spell(keywords_of(values, ["A", "Time"]) | {"$TIMESTEP": "0.01"})
+    content = assemble(text + f"{key}/{value}/".encode(), values.tobytes())
+    sample = read_fcs(write(tmp_path / "a.fcs", content))
+    assert f"keyword_doubled: {key}, the last value holds" in sample.flags
+
+
+def test_doubled_keywords_that_may_name_a_person(tmp_path: Path) -> None:
+    text = spell(keywords_of(small_values(), ["A", "B"]) | {"$SRC": "one"}) + b"$SRC/two/"
+    content = assemble(text, small_values().tobytes())
+    assert read_fcs(write(tmp_path / "a.fcs", content)).flags == ()
+
+
 def test_offsets_of_large_files_stand_in_text(tmp_path: Path) -> None:
     values = small_values()
     text = with_offsets(keywords_of(values, ["A", "B"]), values.nbytes)
@@ -304,6 +330,34 @@ def test_file_that_is_cut_short(tmp_path: Path) -> None:
         read_header(path)
 
 
+@pytest.mark.parametrize("total", [100, 80])
+def test_torn_file_with_a_shorter_second_claim(tmp_path: Path, total: int) -> None:
+    """Whole events inside the wrong claim must not pass for the events of the file."""
+    values = np.arange(200, dtype="<f4").reshape(100, 2)
+    text = with_offsets(keywords_of(values, ["A", "B"]) | {"$TOT": f"{total:03}"}, values.nbytes)
+    begin = 58 + len(text)
+    content = assemble(text, values.tobytes()[:480], header_data=(begin, begin + 399))
+    says = "60 of 100 events are there" if total == 100 else "two places"
+    with pytest.raises(FcsDataError, match=says):
+        read_fcs(write(tmp_path / "a.fcs", content))
+
+
+def test_claims_that_differ_and_do_not_fit_the_total(tmp_path: Path) -> None:
+    """Three numbers that contradict one another: a whole number of events proves nothing."""
+    values = np.arange(200, dtype="<f4").reshape(100, 2)
+    text = with_offsets(keywords_of(values, ["A", "B"]) | {"$TOT": "080"}, values.nbytes, 3)
+    begin = 58 + len(text)
+    content = assemble(text, values.tobytes() + bytes(3), header_data=(begin, begin + 399))
+    with pytest.raises(FcsDataError, match="two places"):
+        read_fcs(write(tmp_path / "a.fcs", content))
+
+
+def test_cut_short_says_what_the_offsets_promise(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.fcs", small(TOT="0")[:-20])
+    with pytest.raises(FcsDataError, match="3 of 6 events are there"):
+        read_fcs(path)
+
+
 @pytest.mark.parametrize("offsets", [None, (0, 0)])
 def test_no_events(tmp_path: Path, offsets: tuple[int, int] | None) -> None:
     text = spell(keywords_of(np.zeros((0, 2)), ["A", "B"]))
@@ -345,6 +399,7 @@ def test_no_events(tmp_path: Path, offsets: tuple[int, int] | None) -> None:
         (small(DATATYPE="I", P1R=None), FcsTextError, "P1R"),
         (small(DATATYPE="I", P1E="4"), FcsTextError, "P1E"),
         (small(DATATYPE="I", P1E="400,1"), FcsTextError, "P1E"),
+        (small(DATATYPE="I", P1E="330,1e-300"), FcsTextError, "P1E"),
         (small(TOT="5", P1E=None)[:-1], FcsDataError, "cut short"),
     ],
 )  # fmt: skip
@@ -358,8 +413,14 @@ def test_faults_are_named(tmp_path: Path, content: bytes, kind: type[FcsError], 
 
 def test_fewer_channels_stated_than_told_of(tmp_path: Path) -> None:
     """Two channels of one event would pass for one channel of two events."""
-    with pytest.raises(FcsDataError, match=r"\$PAR contradicts"):
+    with pytest.raises(FcsDataError, match=r"\$PAR or \$PnB contradicts"):
         read_fcs(write(tmp_path / "a.fcs", small(PAR="1")))
+
+
+def test_total_that_fits_another_width(tmp_path: Path) -> None:
+    """12 events of two 16-bit integers are as many bytes as 6 of two float32."""
+    with pytest.raises(FcsDataError, match=r"\$PnB contradicts"):
+        read_fcs(write(tmp_path / "a.fcs", small(P1B="16", P2B="16", TOT="12")))
 
 
 def test_absent_file_and_folder(tmp_path: Path) -> None:
@@ -437,6 +498,18 @@ def test_spillover_of_a_detector_that_the_file_lacks(tmp_path: Path) -> None:
     sample = read_fcs(write(tmp_path / "a.fcs", small(SPILLOVER="2,FSC-A,PE-A,1,0,0,1")))
     assert sample.spillover is not None
     assert sample.flags == ("spillover_unknown: $SPILLOVER PE-A",)
+
+
+def test_spillover_by_a_stain_of_two_channels(tmp_path: Path) -> None:
+    """Nothing tells which of the two is meant."""
+    content = small(P1S="CD3", P2S="CD3", SPILLOVER="1,CD3,1")
+    assert flag_names(read_fcs(write(tmp_path / "a.fcs", content)).flags) == ["spillover_unknown"]
+
+
+def test_spillover_in_percent(tmp_path: Path) -> None:
+    sample = read_fcs(write(tmp_path / "a.fcs", small(SPILLOVER="2,FSC-A,CD19-A,100,5,0,100")))
+    assert sample.spillover is not None
+    assert flag_names(sample.flags) == ["spillover_diagonal"]
 
 
 @pytest.mark.parametrize(

@@ -45,6 +45,7 @@ def acquisitions(draw: st.DrawFn) -> tuple[Events, Spillover | None]:
     shape = (draw(st.integers(0, 6)), len(names))
     values = draw(hnp.arrays(np.float32, shape, elements=st.floats(width=32)))
     matrix = draw(hnp.arrays(np.float64, (len(names),) * 2, elements=st.floats(-1, 1)))
+    np.fill_diagonal(matrix, 1)
     spillover = Spillover(tuple(reversed(names)), matrix, "$SPILLOVER")
     return Events(values, channels), draw(st.none() | st.just(spillover))
 
