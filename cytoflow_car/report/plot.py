@@ -102,7 +102,7 @@ def histogram_heights(panel: GatePanel) -> tuple[Values, Values | None, float]:
     are still seen.
     """
     control = panel.control if panel.control is not None else np.zeros(1)
-    most = float(max(panel.counts.max(initial=0), control.max(initial=0), 1))
+    most = max(float(panel.counts.max(initial=0)), float(control.max(initial=0)), 1.0)
     heights = np.sqrt(panel.counts / most)
     return heights, None if panel.control is None else np.sqrt(panel.control / most), most
 

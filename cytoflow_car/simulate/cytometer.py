@@ -21,7 +21,7 @@ from cytoflow_car.simulate.specimens import Draw
 from cytoflow_car.simulate.staining import Floats, Labels, emit, normal, stain
 
 LIVE, DEAD, DOUBLET = 0, 1, 2
-_THRESHOLD = 5000.0  # the trigger on FSC-A
+_THRESHOLD = np.float32(5000.0)  # the trigger on FSC-A
 _BLOCK = 1 << 16  # events computed at once: few enough for the processor's cache
 # Below this mean the Poisson law is drawn exactly; above, it is normal to a skewness of 0.22.
 _EXACT_POISSON_BELOW = 20.0
