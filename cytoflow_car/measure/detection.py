@@ -108,10 +108,10 @@ def judge(
         if rule.negative_lod_percent is not None and lod_percent > rule.negative_lod_percent:
             return Judgement(Status.INDETERMINATE, ("LOD_TOO_HIGH",))
         return Judgement(Status.NOT_DETECTED)
+    if rule.needs_control and background is None:
+        # However many there are, nothing tells them from background.
+        return Judgement(Status.INDETERMINATE, ("BACKGROUND_UNKNOWN",))
     if n_events < rule.lod_events:
-        if rule.needs_control and background is None:
-            # Too few to be an unconfirmed detection, and nothing to tell them from background.
-            return Judgement(Status.INDETERMINATE, ("NO_CONTROL",))
         return Judgement(Status.DETECTED_BELOW_LOD)
     confirmed = background is not None and background.kind in rule.confirming_controls
     if rule.needs_control and not confirmed:
