@@ -68,9 +68,8 @@ class SampleJob:
         None as long as no template asks for them.
     overrides
         Gates that a reviewer moved.
-    control_kind, control_markers
-        Set where the file itself is a control to be summarised: its kind, and the markers that it
-        is a control for (None for all).
+    control_kind
+        Set where the file itself is a control to be summarised: its kind.
     seed
         For methods that draw at random.
     draw
@@ -90,7 +89,6 @@ class SampleJob:
     baseline: None = None
     overrides: tuple[Override, ...] = ()
     control_kind: str = ""
-    control_markers: frozenset[str] | None = None
     seed: int = 0
     draw: bool = True
 

@@ -89,7 +89,6 @@ def analyse_sample(job: SampleJob) -> SampleResult:
             kind=job.control_kind,
             sample_id=job.sample_id,
             file_sha256=job.sources[0].sha256,
-            markers=job.control_markers,
         )
         if job.control_kind
         else (),

@@ -158,7 +158,6 @@ def summarise_controls(
     kind: str,
     sample_id: str,
     file_sha256: str,
-    markers: frozenset[str] | None = None,
 ) -> tuple[ControlSummary, ...]:
     """Summarise a gated control for every gate of the rules that is placed by a control.
 
@@ -168,13 +167,11 @@ def summarise_controls(
         The control, gated by the same rules.
     kind, sample_id, file_sha256
         What it is, as in `ControlSummary`.
-    markers
-        Markers that the file is a control for; None for all (a pre-infusion sample).
     """
     summaries = []
     for rule in rules:
         for method in control_cuts(rule):
-            if rule.parent not in tree or (markers is not None and method.marker not in markers):
+            if rule.parent not in tree:
                 continue
             rows = tree.kept_rows(rule.parent)
             if rows.size and method.marker in prepared.columns:

@@ -35,7 +35,8 @@ class DetectionRule:
     blank_percent
         Share of the denominator that blanks reach (limit of blank); 0 where none was measured.
     needs_control
-        Without a control that confirms, nothing is called quantified.
+        Without any control nothing is called detected, without one that confirms nothing is called
+        quantified.
     confirming_controls
         Kinds of control that confirm.
     interfering

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -53,31 +53,22 @@ class Intensity:
                 self.name, self.population, "", "a.u.", Status.NOT_DONE, tuple(missing)
             )
         rows = context.tree.kept_rows(self.population)
+        withheld = Measurement(
+            self.name,
+            self.population,
+            "",
+            None,
+            "a.u.",
+            Status.INDETERMINATE,
+            value_reported="indeterminate",
+            n_events=int(rows.size),
+            flags=population.flags,
+        )
         if rows.size < self.least_events:
             status = Status.INSUFFICIENT if rows.size else Status.EMPTY_PARENT
-            return Measurement(
-                self.name,
-                self.population,
-                "",
-                None,
-                "a.u.",
-                status,
-                value_reported="insufficient cells",
-                n_events=int(rows.size),
-                flags=population.flags,
-            )
+            return replace(withheld, status=status, value_reported="insufficient cells")
         if not context.is_claimed(self.population, self.requires):
-            return Measurement(
-                self.name,
-                self.population,
-                "",
-                None,
-                "a.u.",
-                Status.INDETERMINATE,
-                value_reported="indeterminate",
-                n_events=int(rows.size),
-                flags=(*population.flags, "POPULATION_NOT_DETECTED"),
-            )
+            return replace(withheld, flags=(*population.flags, "POPULATION_NOT_DETECTED"))
         values = context.prepared.values(self.marker, rows)
         if self.statistic == "median":
             value = float(np.median(values))
@@ -85,28 +76,13 @@ class Intensity:
         elif (values > 0).all():
             value, interval = _geometric_mean(values, context.confidence)
         else:
-            return Measurement(
-                self.name,
-                self.population,
-                "",
-                None,
-                "a.u.",
-                Status.INDETERMINATE,
-                value_reported="indeterminate",
-                n_events=int(rows.size),
-                flags=(*population.flags, "NOT_ALL_POSITIVE"),
-            )
-        return Measurement(
-            name=self.name,
-            population=self.population,
-            denominator="",
+            return replace(withheld, flags=(*population.flags, "NOT_ALL_POSITIVE"))
+        return replace(
+            withheld,
             value=value,
-            unit="a.u.",
             status=Status.QUANTIFIED,
             interval=interval,
             value_reported=f"{value:.4g}",
-            n_events=int(rows.size),
-            flags=population.flags,
         )
 
 

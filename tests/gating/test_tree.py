@@ -316,16 +316,6 @@ def test_controls_are_summarised_for_gates_that_a_control_places() -> None:
     assert (summary.population, summary.marker, summary.kind) == ("T", "CAR", "fmo")
     assert summary.n_events == tree["T"].count
     assert summary.tail[-1] == prepared.values("CAR", tree["T"].rows).max()
-    nothing = summarise_controls(
-        tree,
-        prepared,
-        RULES,
-        kind="fmo",
-        sample_id="F1",
-        file_sha256="abc",
-        markers=frozenset({"CD3"}),
-    )
-    assert nothing == ()
 
 
 def test_unknown_population_is_named() -> None:

@@ -74,7 +74,8 @@ def percent(
         (0, 26_000, replace(RULE, negative_lod_percent=0.05), None, Status.NOT_DETECTED),
         (30, 49, replace(RULE, least_events={"T": 50}), None, Status.INSUFFICIENT),
         (0, 0, RULE, None, Status.EMPTY_PARENT),
-        (500, 10_000, replace(RULE, needs_control=True), None, Status.DETECTED_UNCONFIRMED),
+        (500, 10_000, replace(RULE, needs_control=True), None, Status.INDETERMINATE),
+        (5, 10_000, replace(RULE, needs_control=True), None, Status.INDETERMINATE),
         (500, 10_000, replace(RULE, needs_control=True), PRE_INFUSION, Status.QUANTIFIED),
         (
             500,

@@ -9,12 +9,17 @@ from pathlib import Path
 
 import pytest
 
+from cytoflow_car.gating.placing import ControlSummary
+from cytoflow_car.job import SampleJob
 from cytoflow_car.study.plan import (
+    ControlUse,
+    PlannedSample,
     StudyPlan,
     _stained_alike,
     find_controls,
     find_measured_twice,
     plan_study,
+    with_controls,
 )
 from cytoflow_car.study.records import SheetRow, Study
 from cytoflow_car.study.sheet import read_study
@@ -225,3 +230,19 @@ def test_an_appended_acquisition_of_another_stain_is_refused() -> None:
     assert _stained_alike(replace(row, sample_id="b", car_target=""), row)
     assert not _stained_alike(replace(row, sample_id="b", car_target="CD22"), row)
     assert not _stained_alike(replace(row, sample_id="b", spillover="applied"), row)
+
+
+def test_a_control_serves_only_the_markers_that_it_is_a_control_for() -> None:
+    row = SheetRow(sample_id="fmo", role="fmo")
+    summary = ControlSummary("T", "CAR", "fmo", "fmo", 1000, (1.0,), (0.0, 1.0))
+    job = SampleJob("P1", (), load_template("car_t_pb"))
+
+    def found(markers: frozenset[str] | None) -> list[tuple[str, str, tuple[float, ...]]]:
+        sample = PlannedSample(row, job, (ControlUse(row, "isotype", markers),))
+        controls = with_controls(sample, {("fmo", "car_t_pb"): (summary,)}).controls
+        return [(item.kind, item.marker, item.tail) for item in controls]
+
+    # Relabelled by the use that the sheet makes of it.
+    assert found(frozenset({"CAR"})) == [("isotype", "CAR", (1.0,))]
+    assert found(None) == [("isotype", "CAR", (1.0,))]
+    assert found(frozenset({"CD3"})) == []
