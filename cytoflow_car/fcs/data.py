@@ -2,23 +2,48 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 
+from cytoflow_car.errors import FcsDataError
 from cytoflow_car.fcs.parameters import Parameter, ParameterList
+from cytoflow_car.fcs.rows import RowFormat
 
 Array = npt.NDArray[Any]
 
-#: Events are converted in blocks that stay in the processor's cache.
+#: Events are converted in blocks that stay in the processor's cache. Blocks of packed integers
+#: begin at a byte, as this is a multiple of 8.
 _BLOCK_EVENTS = 16_384
 #: Whole numbers of so many bits are exact in float32.
 _EXACT_BITS = 24
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the events of a data set are, and how they are stored.
+
+    Attributes
+    ----------
+    offset
+        First byte in the file.
+    order
+        ``"<"`` or ``">"``.
+    rows
+        How an event is stored.
+    """
+
+    offset: int
+    n_events: int
+    order: str
+    rows: RowFormat
+
+
 def read_values(
-    file: BinaryIO, offset: int, n_events: int, order: str, parameters: ParameterList
+    file: BinaryIO, place: Place, parameters: ParameterList
 ) -> npt.NDArray[np.float32] | npt.NDArray[np.float64]:
     """Read events as linear values.
 
@@ -29,81 +54,144 @@ def read_values(
     ----------
     file
         An open file that holds every byte of the events.
-    offset
-        First byte of DATA in the file.
-    order
-        ``"<"`` or ``">"``.
 
     Returns
     -------
     values
         (n_events, n_channels), read-only; float32 where that holds every stored value exactly,
         else float64. Without anything to convert it is a view of the file.
+
+    Raises
+    ------
+    FcsDataError
+        When ASCII data hold what is no number.
     """
+    columns = parameters.parameters
+    types = {column.data_type for column in columns}
     # Torn bytes can be signalling NaN, and a gain of 1e-300 overflows: checks of quality count
     # what is not finite, so a warning here would only be lost.
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-        if n_events == 0:
-            shape = (0, len(parameters.parameters))
-            values: Array = np.empty(shape, dtype=_storage_type(parameters))
-        elif parameters.data_type == "I":
-            values = _read_integers(file, offset, n_events, order, parameters)
+        if place.n_events == 0:
+            values: Array = np.empty((0, len(columns)), dtype=_storage_type(columns))
+        elif types in ({"F"}, {"D"}):
+            values = _read_floats(file, place, parameters)
         else:
-            values = _read_floats(file, offset, n_events, order, parameters)
+            values = _read_mixed(file, place, parameters)
     values.flags.writeable = False
     return values
 
 
-def _storage_type(parameters: ParameterList) -> np.dtype[Any]:
-    if parameters.data_type == "I":
-        exact = all(column.used_bits <= _EXACT_BITS for column in parameters.parameters)
-    else:
-        exact = parameters.data_type == "F"
+def read_stored(file: BinaryIO, place: Place, columns: tuple[Parameter, ...]) -> list[Array]:
+    """Read values as they are stored, without mask or scaling: one array (n_events,) a column."""
+    file.seek(place.offset)
+    content = np.fromfile(file, np.uint8, place.rows.count_bytes(place.n_events))
+    return _split_rows(content, place, columns, place.n_events)
+
+
+def _storage_type(columns: tuple[Parameter, ...]) -> np.dtype[Any]:
+    exact = all(
+        column.data_type == "F" or (column.data_type in "AI" and column.used_bits <= _EXACT_BITS)
+        for column in columns
+    )
     return np.dtype(np.float32 if exact else np.float64)
 
 
-def _read_floats(
-    file: BinaryIO, offset: int, n_events: int, order: str, parameters: ParameterList
-) -> Array:
+def _read_floats(file: BinaryIO, place: Place, parameters: ParameterList) -> Array:
     columns = parameters.parameters
-    stored_type = np.dtype(f"{order}f{columns[0].bits // 8}")
-    stored = _map(file, stored_type, offset, (n_events, len(columns)))
-    scaled = [place for place, column in enumerate(columns) if column.is_scaled]
-    if stored_type.isnative and not scaled:
-        return stored
-    values = stored.astype(_storage_type(parameters))
-    for place in scaled:
-        values[:, place] = _scale(values[:, place].astype(np.float64), columns[place], values.dtype)
+    stored_type = np.dtype(f"{place.order}f{columns[0].bits // 8}")
+    shape = (place.n_events, len(columns))
+    is_scaled = parameters.time is not None and parameters.time.high is not None
+    if stored_type.isnative and not is_scaled and not any(column.is_scaled for column in columns):
+        return np.asarray(
+            np.memmap(file, dtype=stored_type, mode="r", offset=place.offset, shape=shape)
+        )
+    # Converted in its own place, so that the file is not held in memory beside it.
+    file.seek(place.offset)
+    values = np.fromfile(file, stored_type, shape[0] * shape[1]).reshape(shape)
+    if not stored_type.isnative:
+        values = values.byteswap(inplace=True).view(stored_type.newbyteorder("="))
+    for block in _blocks(place.n_events):
+        rows = values[block]
+        _finish(rows, list(rows.T), parameters)
     return values
 
 
-def _read_integers(
-    file: BinaryIO, offset: int, n_events: int, order: str, parameters: ParameterList
-) -> Array:
+def _read_mixed(file: BinaryIO, place: Place, parameters: ParameterList) -> Array:
     columns = parameters.parameters
-    names = [str(place) for place in range(len(columns))]
+    values: Array = np.empty((place.n_events, len(columns)), dtype=_storage_type(columns))
+    file.seek(place.offset)
+    for block in _blocks(place.n_events):
+        n_events = block.stop - block.start
+        content = np.fromfile(file, np.uint8, place.rows.count_bytes(n_events))
+        stored = _split_rows(content, place, columns, n_events)
+        masked = [
+            _mask(one, column) if column.data_type == "I" else one
+            for one, column in zip(stored, columns, strict=True)
+        ]
+        for number, one in enumerate(masked):
+            values[block, number] = one
+        _finish(values[block], masked, parameters)
+    return values
+
+
+def _finish(values: Array, stored: list[Array], parameters: ParameterList) -> None:
+    """Put linear values in the place of stored ones, (n, n_channels), where the two differ."""
+    time = parameters.time
+    if time is not None and time.high is not None:
+        # Before the halves are scaled: they may be columns of `values`.
+        joined = stored[time.column] + stored[time.high].astype(np.float64) * time.weight
+        values[:, time.column] = joined * parameters.parameters[time.column].factor
+    for number, column in enumerate(parameters.parameters):
+        is_joined = time is not None and time.high is not None and number == time.column
+        if column.is_scaled and not is_joined:
+            values[:, number] = _scale(stored[number].astype(np.float64), column)
+
+
+def _scale(stored: npt.NDArray[np.float64], column: Parameter) -> Array:
+    channel = column.channel
+    if column.is_logarithmic:
+        return channel.offset * 10.0 ** (channel.decades * stored / column.stored_range)
+    return stored * column.factor / channel.gain
+
+
+def _mask(whole: Array, column: Parameter) -> Array:
+    if column.used_bits >= whole.dtype.itemsize * 8:
+        return whole
+    return whole & whole.dtype.type((1 << column.used_bits) - 1)
+
+
+def _split_rows(
+    content: npt.NDArray[np.uint8], place: Place, columns: tuple[Parameter, ...], n_events: int
+) -> list[Array]:
+    """Return the stored values of each column from the bytes of whole events."""
+    if place.rows.is_packed:
+        return [
+            _as_floats(whole, column) if column.data_type in "FD" else whole
+            for whole, column in zip(_unpack_bits(content, place, n_events), columns, strict=True)
+        ]
+    names = [str(number) for number in range(len(columns))]
     row = np.dtype(
         [
-            (name, f"{order}u{column.bits // 8}")
-            if column.bits in (8, 16, 32, 64)
-            else (name, "u1", (column.bits // 8,))
-            for name, column in zip(names, columns, strict=True)
+            (name, _field_type(column.data_type, width, place.order))
+            for name, column, width in zip(names, columns, place.rows.widths, strict=True)
         ]
     )
-    stored = _map(file, row, offset, (n_events,))
-    values: Array = np.empty((n_events, len(columns)), dtype=_storage_type(parameters))
-    for begin in range(0, n_events, _BLOCK_EVENTS):
-        block = slice(begin, begin + _BLOCK_EVENTS)
-        for place, (name, column) in enumerate(zip(names, columns, strict=True)):
-            whole = _join_bytes(stored[name][block], order)
-            if column.used_bits < column.bits:
-                whole = whole & whole.dtype.type((1 << column.used_bits) - 1)
-            values[block, place] = (
-                _scale(whole.astype(np.float64), column, values.dtype)
-                if column.is_scaled
-                else whole
-            )
-    return values
+    stored = content.view(row)
+    return [
+        _read_digits(stored[name], column)
+        if column.data_type == "A"
+        else _join_bytes(stored[name], place.order)
+        for name, column in zip(names, columns, strict=True)
+    ]
+
+
+def _field_type(data_type: str, width: int, order: str) -> Any:
+    n_bytes = width // 8
+    if data_type == "A":
+        return f"S{n_bytes}"
+    if data_type in "FD":
+        return f"{order}f{n_bytes}"
+    return f"{order}u{n_bytes}" if n_bytes in (1, 2, 4, 8) else np.dtype(("u1", (n_bytes,)))
 
 
 def _join_bytes(stored: Array, order: str) -> Array:
@@ -118,14 +206,39 @@ def _join_bytes(stored: Array, order: str) -> Array:
     return whole
 
 
-def _scale(stored: npt.NDArray[np.float64], column: Parameter, storage: np.dtype[Any]) -> Array:
-    channel = column.channel
-    if column.is_logarithmic:
-        linear = channel.offset * 10.0 ** (channel.decades * stored / column.stored_range)
-    else:
-        linear = stored * column.factor / channel.gain
-    return linear.astype(storage)
+def _unpack_bits(
+    content: npt.NDArray[np.uint8], place: Place, n_events: int
+) -> Iterator[npt.NDArray[np.uint64]]:
+    # In order 4,3,2,1 a stream of bits begins at the most significant one of each byte, in order
+    # 1,2,3,4 at the least significant.
+    is_little = place.order == "<"
+    bits = np.unpackbits(content, bitorder="little" if is_little else "big")
+    events = bits[: n_events * place.rows.event_bits].reshape(n_events, place.rows.event_bits)
+    begin = 0
+    for width in place.rows.widths:
+        powers = range(width) if is_little else range(width - 1, -1, -1)
+        whole = np.zeros(n_events, dtype=np.uint64)
+        for column, power in enumerate(powers, begin):
+            whole |= events[:, column].astype(np.uint64) << np.uint64(power)
+        yield whole
+        begin += width
 
 
-def _map(file: BinaryIO, dtype: np.dtype[Any], offset: int, shape: tuple[int, ...]) -> Array:
-    return np.asarray(np.memmap(file, dtype=dtype, mode="r", offset=offset, shape=shape))
+def _as_floats(whole: npt.NDArray[np.uint64], column: Parameter) -> Array:
+    return whole.astype(f"u{column.bits // 8}").view(f"f{column.bits // 8}")
+
+
+def _read_digits(fields: Array, column: Parameter) -> npt.NDArray[np.float64]:
+    try:
+        return fields.astype(np.float64)
+    except ValueError as error:
+        raise FcsDataError(
+            f"channel {column.channel.detector} holds what is no number",
+            where="DATA",
+            expected=f"{column.bits // 8} digits a value ($DATATYPE A)",
+        ) from error
+
+
+def _blocks(n_events: int) -> Iterator[slice]:
+    for begin in range(0, n_events, _BLOCK_EVENTS):
+        yield slice(begin, min(begin + _BLOCK_EVENTS, n_events))

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import mmap
+import re
 from dataclasses import dataclass
 from typing import BinaryIO
 
 from cytoflow_car.errors import FcsDatasetError, FcsError
 from cytoflow_car.fcs.header import Header, parse_header
-from cytoflow_car.fcs.text import read_count, read_text
+from cytoflow_car.fcs.segments import Text, read_text
+from cytoflow_car.fcs.text import read_count
+
+#: The beginning of a HEADER: version, four blanks, and the place of TEXT.
+_MAGIC = re.compile(rb"FCS[23]\.[0-2] {4}[ \d]{7}\d[ \d]{7}\d")
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,17 +26,32 @@ class DataSet:
         First byte of its HEADER in the file; its offsets count from there.
     available
         Bytes from there to the end of the file.
+    text
+        Its keywords.
     number, n_datasets
         Which of how many, from 1.
+    next_begin
+        Where the next data set begins, counted from `base`; None behind the last one.
+    shift
+        Bytes by which TEXT is longer than the HEADER says, and DATA lies behind its stated place.
     """
 
     base: int
     available: int
     header: Header
-    keywords: dict[str, str]
+    text: Text
     number: int
     n_datasets: int
+    next_begin: int | None
     flags: tuple[str, ...]
+    shift: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    base: int
+    header: Header
+    text: Text
 
 
 def choose_dataset(file: BinaryIO, size: int, wanted: int | None) -> DataSet:
@@ -42,25 +63,31 @@ def choose_dataset(file: BinaryIO, size: int, wanted: int | None) -> DataSet:
     Raises
     ------
     FcsDatasetError
-        When the data set that is asked for is not in the file.
+        When the data set that is asked for is not in the file, or none is asked for and one of
+        them is torn.
     FcsError
         Of the kind that fits, when its HEADER or TEXT cannot be read.
     """
-    found: list[tuple[int, Header, dict[str, str], list[str]]] = []
-    doubts: tuple[str, ...] = ()
+    found: list[_Found] = []
+    doubts: list[str] = []
     base: int | None = 0
     while base is not None:
         try:
             header = parse_header(file, base, size)
-            keywords, flags = read_text(file, base, size, header)
-        except FcsError:
+            found.append(_Found(base, header, read_text(file, base, size, header)))
+        except FcsError as error:
             if not found:
                 raise
-            doubts = (f"next_dataset_unreadable: data set {len(found) + 1} at byte {base}",)
+            if wanted is None:
+                raise FcsDatasetError(
+                    f"data set {len(found) + 1} is torn ({error.where}: {error.problem})",
+                    where=f"byte {base}",
+                    advice="Copy or export the file again, or ask for another data set by number.",
+                ) from error
+            doubts.append(f"next_dataset_unreadable: data set {len(found) + 1} at byte {base}")
             break
-        found.append((base, header, keywords, [*header.flags, *flags]))
-        base = _find_next(base, keywords)
-    number = _choose([header.version for _, header, _, _ in found]) if wanted is None else wanted
+        base = _find_next(file, size, found[-1], doubts, len(found) + 1)
+    number = _choose([one.header.version for one in found]) if wanted is None else wanted
     if not 1 <= number <= len(found):
         raise FcsDatasetError(
             f"data set {number} is not in the file",
@@ -69,23 +96,46 @@ def choose_dataset(file: BinaryIO, size: int, wanted: int | None) -> DataSet:
             advice="Correct the data set's number.",
         )
     if wanted is None and len(found) > 1:
-        doubts = (f"several_datasets: {number} of {len(found)} is read", *doubts)
-    base, header, keywords, flags = found[number - 1]
+        doubts.insert(0, f"several_datasets: {number} of {len(found)} is read")
+    chosen = found[number - 1]
     return DataSet(
-        base=base,
-        available=size - base,
-        header=header,
-        keywords=keywords,
+        base=chosen.base,
+        available=size - chosen.base,
+        header=chosen.header,
+        text=chosen.text,
         number=number,
         n_datasets=len(found),
-        flags=(*doubts, *flags),
+        next_begin=found[number].base - chosen.base if number < len(found) else None,
+        flags=(*doubts, *chosen.header.flags),
     )
 
 
-def _find_next(base: int, keywords: dict[str, str]) -> int | None:
+def _find_next(
+    file: BinaryIO, size: int, last: _Found, doubts: list[str], number: int
+) -> int | None:
     """Return where the next data set begins; each begins behind the last, so the search ends."""
-    step = read_count(keywords.get("$NEXTDATA", ""))
-    return base + step if step else None
+    stated = last.text.keywords.get("$NEXTDATA", "")
+    step = read_count(stated)
+    if not stated or step == 0:
+        return None
+    if step is not None:
+        file.seek(last.base + step)
+        if file.read(3) == b"FCS":
+            return last.base + step
+    match = _search_magic(file, size, last.base + last.text.span.end)
+    if match is not None:
+        doubts.append(f"next_dataset_offset: data set {number} found at byte {match}")
+        return match
+    doubts.append(f"next_dataset_unreadable: $NEXTDATA leads to no data set {number}")
+    return None
+
+
+def _search_magic(file: BinaryIO, size: int, begin: int) -> int | None:
+    if begin >= size:
+        return None
+    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        match = _MAGIC.search(content, begin)
+        return None if match is None else match.start()
 
 
 def _choose(versions: list[str]) -> int:

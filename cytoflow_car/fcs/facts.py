@@ -39,6 +39,10 @@ def read_spillover(
             continue
         parts = [part.strip() for part in value.rstrip(", ").split(",")]
         n = read_count(parts[0])
+        if n and len(parts) == 1 + n + 2 * n * n:
+            # Decimal commas.
+            names, halves = parts[: 1 + n], parts[1 + n :]
+            parts = names + [".".join(pair) for pair in zip(halves[::2], halves[1::2], strict=True)]
         if not n or len(parts) != 1 + n + n * n:
             return None, (f"spillover_unreadable: {source} is not a number, names and a matrix",)
         numbers = [read_number(part) for part in parts[1 + n :]]

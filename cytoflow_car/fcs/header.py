@@ -12,7 +12,7 @@ from cytoflow_car.errors import FcsHeaderError, FcsUnsupportedError, NotFcsError
 HEADER_BYTES = 58
 
 _VERSIONS = ("FCS2.0", "FCS3.0", "FCS3.1", "FCS3.2")
-_OFFSET = re.compile(rb" *0*(\d{1,8}) *")
+_OFFSET = re.compile(rb"[ \0]*0*(\d{1,8})[ \0]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ def parse_header(file: BinaryIO, base: int, size: int) -> Header:
         )
     flags = []
     data = _span(raw, 26)
-    if data is None and raw[26:42].strip(b" 0"):
+    if data is None and raw[26:42].strip(b" \x000"):
         flags.append("header_data_offset: unreadable in HEADER, taken from TEXT")
     return Header(version, Span(begin, end), data, _span(raw, 42), tuple(flags))
 

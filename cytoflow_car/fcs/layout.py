@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
-from cytoflow_car.errors import FcsDataError, FcsTextError, FcsUnsupportedError
-from cytoflow_car.fcs.header import HEADER_BYTES, Header, Span
+from cytoflow_car.errors import FcsDataError
+from cytoflow_car.fcs.datasets import DataSet
+from cytoflow_car.fcs.header import HEADER_BYTES, Span
 from cytoflow_car.fcs.parameters import ParameterList
-from cytoflow_car.fcs.text import read_count, require, require_count
+from cytoflow_car.fcs.rows import RowFormat
+from cytoflow_car.fcs.text import read_count, require_count
 
 _AGAIN = "Copy or export the file again."
+#: Bytes of the checksum that may stand behind the last segment.
+_CHECKSUM_BYTES = 8
+#: A reading that fewer statements support is a guess.
+_LEAST_SUPPORT = 3
+#: TEXT that a program edited in place has grown or shrunk by no more than this.
+_MOST_SHIFT = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,188 +40,334 @@ class Layout:
         First byte, counted from the start of the data set.
     n_events
         How many events are there.
+    rows
+        How an event is stored.
     flags
         What was repaired.
+    shift
+        Bytes by which TEXT is longer than HEADER says, and DATA lies behind its stated place:
+        unless it is 0, TEXT has to be read again.
     """
 
     begin: int
     n_events: int
+    rows: RowFormat
     flags: tuple[str, ...] = ()
+    shift: int = 0
+
+    @property
+    def after(self) -> int:
+        """First byte behind the events."""
+        return self.begin + self.rows.count_bytes(self.n_events)
 
 
-def refuse_other_modes(keywords: dict[str, str]) -> tuple[str, ...]:
-    """Refuse what is not list mode; return a flag where the mode is not stated."""
-    mode = keywords.get("$MODE", "").upper()
-    if mode in ("C", "U"):
-        raise FcsUnsupportedError(
-            f"histogram data ($MODE {mode})",
-            where="TEXT",
-            expected="list mode ($MODE L)",
-            advice="Export the events, not a histogram.",
-        )
-    if mode not in ("L", ""):
-        raise FcsTextError("$MODE is unreadable", where="TEXT", expected="L")
-    return () if mode else ("mode_missing: $MODE is absent, taken as list mode",)
+class Witness(Protocol):
+    """Looks at the bytes of a layout."""
+
+    def prefers(self, layouts: Sequence[Layout]) -> Layout | None:
+        """Return the layout whose values fit clearly better than those of all others, or None."""
+
+    def runs_forward(self, layout: Layout) -> bool:
+        """Whether there is Time, and no step of it goes backwards."""
+
+    def is_blank(self, begin: int, after: int) -> bool:
+        """Whether there is nothing but zeros and blanks between two bytes of the data set."""
+
+    def closes_text(self, shift: int) -> bool:
+        """Whether TEXT ends with its delimiter, and DATA begin, `shift` bytes behind its end."""
 
 
-def read_byte_order(keywords: dict[str, str]) -> str:
-    """Return ``"<"`` or ``">"`` for ``$BYTEORD``.
-
-    Raises
-    ------
-    FcsTextError
-        When it is missing or unreadable.
-    FcsUnsupportedError
-        For an order that is neither rising nor falling, such as ``3,4,1,2``.
-    """
-    places = [read_count(part) for part in require(keywords, "$BYTEORD").split(",")]
-    rising = list(range(1, len(places) + 1))
-    if places == rising:
-        return "<"
-    if places == rising[::-1]:
-        return ">"
-    if None in places or sorted(place for place in places if place is not None) != rising:
-        raise FcsTextError(
-            "$BYTEORD is unreadable", where="TEXT", expected="1,2,3,4 or 4,3,2,1", advice=_AGAIN
-        )
-    raise FcsUnsupportedError(
-        f"mixed byte order {','.join(map(str, places))}",
-        where="TEXT",
-        expected="1,2,3,4 or 4,3,2,1",
-        advice="Export the file again as FCS 3.1.",
-    )
-
-
-def find_events(
-    header: Header, keywords: dict[str, str], parameters: ParameterList, available: int
-) -> Layout:
-    """Find the events of a data set of which the file holds `available` bytes.
+def find_events(described: DataSet, parameters: ParameterList, witness: Witness) -> Layout:
+    """Find the events of a data set.
 
     A claim counts where its length is ``$TOT`` events exactly; next, where it is off by one byte
-    (a last byte that was counted as the first one after the end). Where none does, ``$TOT`` is
-    wrong if all claims agree on the same whole number of events.
+    (a last byte that was counted as the first one after the end). Of claims that lead to other
+    events, the one whose values fit clearly better is taken: Time that runs forward, values
+    within ``$PnR``. Where no claim fits ``$TOT``, the statements are counted that each possible
+    layout agrees with: both ends by HEADER and by TEXT, ``$TOT``, the end of TEXT, the end of the
+    file.
 
     Raises
     ------
     FcsDataError
-        When the claims contradict each other or ``$TOT``, or the file is cut short.
+        When two layouts remain possible or none is, or the file is cut short.
     FcsTextError
         When ``$TOT`` is missing (from FCS 3.0 on) or unreadable.
     """
-    total = _read_total(header, keywords)
-    claims = _list_claims(header, keywords)
-    row = parameters.row_bytes
+    total = _read_total(described)
+    claims = _list_claims(described)
     if total == 0 and all(len(claim.span) <= 1 for claim in claims):
-        return Layout(HEADER_BYTES, 0)
+        return Layout(HEADER_BYTES, 0, parameters.formats[0])
     if not claims:
         raise FcsDataError(
             "neither HEADER nor TEXT says where DATA lies", where="DATA", advice=_AGAIN
         )
-    # TEXT that ends on the first byte of DATA is a common slip; more of an overlap is not.
-    apart = [
-        claim
-        for claim in claims
-        if claim.span.begin >= header.text.end or claim.span.end <= header.text.begin
-    ]
-    sound = apart or claims
-    exact = None if total is None else _fit_total(sound, claims, total, row, available)
-    if exact is not None:
-        overlap = () if apart else ("data_overlaps_text: by the offsets that fit $TOT",)
-        return replace(exact, flags=exact.flags + overlap)
-    if parameters.is_contradicted or not apart:
-        raise FcsDataError(
-            f"DATA of {len(sound[0].span)} bytes, and "
-            + ("$PAR or $PnB contradicts the channels" if apart else "it overlaps TEXT"),
-            where="DATA",
-            expected=f"{_counted(total)} of {row} bytes",
-            advice=_AGAIN,
-        )
-    return _trust_bytes(sound, total, row, available)
+    statements = _Statements(described, claims, total, parameters)
+    layout = _fit_total(statements, witness)
+    if layout is None:
+        layout = _locate(statements, witness)
+    layout = _undisplace(layout, described, witness)
+    if layout.after > described.available:
+        raise _cut_short(layout, statements)
+    flags = (layout.rows.flag, *layout.flags)
+    return replace(layout, flags=tuple(flag for flag in flags if flag))
 
 
-def _read_total(header: Header, keywords: dict[str, str]) -> int | None:
-    if header.version == "FCS2.0" and not keywords.get("$TOT"):
+@dataclass(frozen=True, slots=True)
+class _Statements:
+    """Everything that is said of where DATA lies."""
+
+    described: DataSet
+    claims: tuple[Claim, ...]
+    total: int | None
+    parameters: ParameterList
+
+    @property
+    def is_unanimous(self) -> bool:
+        return len({claim.span for claim in self.claims}) == 1
+
+    @property
+    def endings(self) -> set[int]:
+        """Where DATA may end: before the next segment or data set, or with the file."""
+        described = self.described
+        ends = [described.available, *([described.next_begin] if described.next_begin else [])]
+        begins = [
+            read_count(described.text.keywords.get(key, "")) or 0
+            for key in ("$BEGINANALYSIS", "$BEGINSTEXT")
+        ]
+        if described.header.analysis is not None:
+            begins.append(described.header.analysis.begin)
+        return {*ends, *(end - _CHECKSUM_BYTES for end in ends), *begins}
+
+    def is_apart(self, begin: int, after: int) -> bool:
+        # TEXT that ends on the first byte of DATA is a common slip; more of an overlap is not.
+        text = self.described.text.span
+        return begin >= HEADER_BYTES and (begin >= text.end or after <= text.begin + 1)
+
+
+def _read_total(described: DataSet) -> int | None:
+    if described.header.version == "FCS2.0" and not described.text.keywords.get("$TOT"):
         return None
-    return require_count(keywords, "$TOT")
+    return require_count(described.text.keywords, "$TOT")
 
 
-def _list_claims(header: Header, keywords: dict[str, str]) -> list[Claim]:
+def _list_claims(described: DataSet) -> tuple[Claim, ...]:
+    keywords, shift = described.text.keywords, described.shift
     claims = []
-    if header.data is not None:
-        claims.append(Claim(header.data, "HEADER"))
+    if described.header.data is not None:
+        claims.append(Claim(described.header.data, "HEADER"))
     begin, end = (read_count(keywords.get(key, "")) for key in ("$BEGINDATA", "$ENDDATA"))
     if begin and end is not None:
         claims.append(Claim(Span(begin, end), "TEXT"))
-    return claims
-
-
-def _fit_total(
-    sound: list[Claim], claims: list[Claim], total: int, row: int, available: int
-) -> Layout | None:
-    """Return where `total` events lie by the claims that leave room for them exactly, or None."""
-    for error in (0, 1, -1):
-        fitting = [
-            claim
-            for claim in sound
-            if claim.span.end - claim.span.begin + 1 - error == total * row
-            and claim.span.begin + total * row <= available
-        ]
-        if not fitting:
-            continue
-        chosen = fitting[0]
-        if any(claim.span.begin != chosen.span.begin for claim in fitting):
-            raise _contradiction(fitting)
-        flags = []
-        if error:
-            flags.append(f"data_end_off_by_one: {chosen.source} states byte {chosen.span.end}")
-        if any(claim.span != chosen.span for claim in claims):
-            flags.append(f"data_offsets_differ: {_told(claims)}, {chosen.source} fits $TOT")
-        return Layout(chosen.span.begin, total, tuple(flags))
-    return None
-
-
-def _trust_bytes(claims: list[Claim], total: int | None, row: int, available: int) -> Layout:
-    for claim in claims:
-        # A claim that fits $TOT was refused only because the file ends before it does.
-        if total and abs(len(claim.span) - total * row) <= 1:
-            raise _cut_short(claim.span, total, row, available)
-    span = claims[0].span
-    if any(claim.span != span for claim in claims):
-        raise _contradiction(claims)
-    if span.end >= available:
-        raise _cut_short(span, total, row, available)
-    n_events, torn = divmod(len(span), row)
-    if torn or not n_events:
-        raise FcsDataError(
-            f"DATA of {len(span)} bytes, which is {len(span) / row:.2f} events",
-            where="DATA",
-            expected=f"{_counted(total)} of {row} bytes",
-            advice=_AGAIN,
-        )
-    flag = (
-        "tot_missing: events counted by their bytes"
-        if total is None
-        else f"tot_mismatch: $TOT {total}, DATA holds {n_events}"
+    return tuple(
+        Claim(Span(claim.span.begin + shift, claim.span.end + shift), claim.source)
+        for claim in claims
     )
-    return Layout(span.begin, n_events, (flag,))
 
 
-def _cut_short(span: Span, total: int | None, row: int, available: int) -> FcsDataError:
-    stated = max(total or 0, len(span) // row)
-    there = max(0, min(stated, (available - span.begin) // row))
+def _fit_total(statements: _Statements, witness: Witness) -> Layout | None:
+    """Return the layout by a claim that leaves room for ``$TOT`` events exactly, or None."""
+    if statements.total is None and statements.parameters.is_contradicted:
+        return None
+    fits = list(_list_fits(statements))
+    apart = [fit for fit in fits if statements.is_apart(fit.layout.begin, fit.layout.after)]
+    fits = apart or fits
+    available = statements.described.available
+    fits = [fit for fit in fits if fit.layout.after <= available] or fits
+    if not fits:
+        return None
+    # Exact ones come first, and the standard's way of storing before others.
+    options: dict[int, _Fit] = {}
+    for fit in fits:
+        if fit.layout.rows == fits[0].layout.rows:
+            options.setdefault(fit.layout.begin, fit)
+    chosen, reason = _choose(list(options.values()), available, witness)
+    flags = []
+    if chosen.error:
+        flags.append(
+            f"data_end_off_by_one: {chosen.claim.source} states byte {chosen.claim.span.end}"
+        )
+    if not statements.is_unanimous:
+        flags.append(
+            f"data_offsets_differ: {_told(statements.claims)}, {chosen.claim.source} fits {reason}"
+        )
+    if statements.total is None:
+        flags.append("tot_missing: events counted by their bytes")
+    if not apart:
+        flags.append("data_overlaps_text: by the offsets that fit $TOT")
+    return replace(chosen.layout, flags=tuple(flags))
+
+
+@dataclass(frozen=True, slots=True)
+class _Fit:
+    """A claim whose length is the right number of events, but for `error` bytes."""
+
+    layout: Layout
+    claim: Claim
+    error: int
+
+
+def _list_fits(statements: _Statements) -> Iterator[_Fit]:
+    for error in (0, 1, -1):
+        for rows in statements.parameters.formats:
+            for claim in statements.claims:
+                n_bytes = claim.span.end - claim.span.begin + 1 - error
+                n_events = statements.total
+                if n_events is None:
+                    n_events = rows.count_events(n_bytes) if n_bytes > 0 else None
+                if n_events and rows.count_bytes(n_events) == n_bytes:
+                    yield _Fit(Layout(claim.span.begin, n_events, rows), claim, error)
+
+
+def _choose(options: list[_Fit], available: int, witness: Witness) -> tuple[_Fit, str]:
+    if len(options) == 1:
+        return options[0], "$TOT"
+    if all(option.layout.after <= available for option in options):
+        preferred = witness.prefers([option.layout for option in options])
+        for option in options:
+            if option.layout is preferred:
+                return option, "$TOT, Time and $PnR"
+    exact = [option for option in options if option.error == 0]
+    if len(exact) == 1:
+        return exact[0], "$TOT"
+    raise _contradiction([option.claim for option in options])
+
+
+def _locate(statements: _Statements, witness: Witness) -> Layout:
+    """Return the layout that most statements agree with, though none of the claims fits."""
+    described, claims, parameters = statements.described, statements.claims, statements.parameters
+    fits_text = any(statements.is_apart(claim.span.begin, claim.span.end + 1) for claim in claims)
+    votes: dict[Layout, int] = {}
+    if not parameters.is_contradicted and fits_text:
+        for layout in _list_candidates(statements, witness):
+            if statements.is_apart(layout.begin, layout.after):
+                support = _count_support(layout, statements, witness)
+                if support:
+                    votes[layout] = support
+    most = max(votes.values(), default=0)
+    best = [layout for layout, support in votes.items() if support == most]
+    if len(best) > 1 and all(layout.after <= described.available for layout in best):
+        preferred = witness.prefers(best)
+        best = best if preferred is None else [preferred]
+    if len(best) == 1:
+        return replace(best[0], flags=(_tell_located(best[0], statements),))
+    if not statements.is_unanimous:
+        raise _contradiction(claims)
+    span = claims[0].span
+    if not best and fits_text and span.end >= described.available:
+        raise _cut_short(Layout(span.begin, 0, parameters.formats[0]), statements)
+    raise _no_whole_events(statements, fits_text)
+
+
+def _no_whole_events(statements: _Statements, is_apart: bool) -> FcsDataError:
+    span, total = statements.claims[0].span, statements.total
+    row = statements.parameters.formats[0].event_bits / 8
+    if not is_apart:
+        found = "and it overlaps TEXT"
+    elif statements.parameters.is_contradicted:
+        found = "and $PAR or $PnB contradicts the channels"
+    else:
+        found = f"which is {len(span) / row:.2f} events"
+    counted = "whole events" if total is None else f"{total} events ($TOT)"
     return FcsDataError(
-        f"the file is cut short: {there} of {stated} events are there",
+        f"DATA of {len(span)} bytes, {found}",
         where="DATA",
-        expected=f"{span.end + 1} bytes, found {available}",
+        expected=f"{counted} of {row:g} bytes",
         advice=_AGAIN,
     )
 
 
-def _counted(total: int | None) -> str:
-    return "whole events" if total is None else f"{total} events ($TOT)"
+def _list_candidates(statements: _Statements, witness: Witness) -> Iterator[Layout]:
+    total = statements.total
+    for rows in statements.parameters.formats:
+        for claim in statements.claims:
+            layout = Layout(claim.span.begin, rows.count_events(len(claim.span)) or 0, rows)
+            # A wrong $PnB of one channel may give whole events too.
+            is_even = len(set(rows.widths)) == 1
+            padding = layout.begin + rows.count_bytes(total or layout.n_events)
+            is_padded = padding < layout.after and witness.is_blank(padding, layout.after)
+            if layout.n_events and not is_padded and (is_even or witness.runs_forward(layout)):
+                yield layout
+        if total:
+            n_bytes = rows.count_bytes(total)
+            begins = {claim.span.begin for claim in statements.claims}
+            begins |= {claim.span.end + 1 - n_bytes for claim in statements.claims}
+            begins |= {statements.described.text.span.end + 1}
+            for begin in sorted(begins):
+                yield Layout(begin, total, rows)
 
 
-def _contradiction(claims: list[Claim]) -> FcsDataError:
+def _count_support(layout: Layout, statements: _Statements, witness: Witness) -> int:
+    """Count the statements that agree with a layout; 0 where they are too few."""
+    claims = statements.claims
+    spans = {(claim.span.begin, claim.span.end + 1) for claim in claims}
+    begins = [layout.begin == claim.span.begin for claim in claims]
+    begins.append(layout.begin == statements.described.text.span.end + 1)
+    ends = [layout.after == claim.span.end + 1 for claim in claims]
+    ends += [
+        layout.n_events == statements.total,
+        layout.after in statements.endings,
+        # All claims are one, of whole events.
+        spans == {(layout.begin, layout.after)},
+        # What a claim has beyond the layout is padding.
+        any(
+            begin == layout.begin and layout.after < after and witness.is_blank(layout.after, after)
+            for begin, after in spans
+        ),
+    ]
+    support = sum(begins) + sum(ends)
+    is_enough = support >= _LEAST_SUPPORT and sum(begins) >= 1 and sum(ends) >= 2
+    return support if is_enough else 0
+
+
+def _tell_located(layout: Layout, statements: _Statements) -> str:
+    total = statements.total
+    is_claimed = any(
+        (layout.begin, layout.after) == (claim.span.begin, claim.span.end + 1)
+        for claim in statements.claims
+    )
+    if is_claimed and total is not None:
+        return f"tot_mismatch: $TOT {total}, DATA holds {layout.n_events}"
+    return (
+        f"data_located: {_told(statements.claims)}, {layout.n_events} events lie in "
+        f"{layout.begin} to {layout.after - 1}"
+    )
+
+
+def _undisplace(layout: Layout, described: DataSet, witness: Witness) -> Layout:
+    """Move a layout by as much as TEXT was changed in length without its offsets.
+
+    Then HEADER's end of TEXT has no delimiter, and the file is longer or shorter by as much.
+    """
+    behind = described.available - layout.after
+    is_stated = behind in (0, _CHECKSUM_BYTES)
+    if is_stated or described.shift or described.next_begin is not None:
+        return layout
+    for shift in (behind, behind - _CHECKSUM_BYTES):
+        moved = replace(layout, begin=layout.begin + shift, shift=shift)
+        if shift == 0 or abs(shift) > _MOST_SHIFT or moved.begin < HEADER_BYTES:
+            continue
+        if not witness.closes_text(0) and witness.closes_text(shift):
+            return moved
+        if behind > 0 and witness.prefers([layout, moved]) is moved:
+            return moved
+    return layout
+
+
+def _cut_short(layout: Layout, statements: _Statements) -> FcsDataError:
+    stated = max(statements.total or 0, layout.n_events)
+    rows = layout.rows
+    there = max(0, statements.described.available - layout.begin) * 8 // rows.event_bits
+    end = max(layout.after, layout.begin + rows.count_bytes(stated))
+    return FcsDataError(
+        f"the file is cut short: {min(stated, there)} of {stated} events are there",
+        where="DATA",
+        expected=f"{end} bytes, found {statements.described.available}",
+        advice=_AGAIN,
+    )
+
+
+def _contradiction(claims: Sequence[Claim]) -> FcsDataError:
     return FcsDataError(
         f"DATA could lie in two places: {_told(claims)}",
         where="DATA",
@@ -220,7 +376,7 @@ def _contradiction(claims: list[Claim]) -> FcsDataError:
     )
 
 
-def _told(claims: list[Claim]) -> str:
+def _told(claims: Sequence[Claim]) -> str:
     return ", ".join(
         f"{claim.source} states {claim.span.begin} to {claim.span.end}" for claim in claims
     )

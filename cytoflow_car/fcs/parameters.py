@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 
 from cytoflow_car.errors import FcsTextError, FcsUnsupportedError
+from cytoflow_car.fcs.rows import RowFormat, list_formats
 from cytoflow_car.fcs.text import listed, read_number, require, require_count
+from cytoflow_car.fcs.timing import TimeColumns, find_time, read_time_step
 from cytoflow_car.model.events import Channel
 
 #: Bits of a value for the data types whose width does not depend on ``$PnB``.
 _FLOAT_BITS = {"F": 32, "D": 64}
 _DEFAULT_RANGE = 262144.0
-_TIME_NAMES = ("time", "hdr-t")
-_TIME_HALVES = ("time-msw", "time-lsw")
 #: Largest power of ten that float32 holds.
 _MOST_DECADES = 38.0
 #: Whole numbers of so many bits are exact in float64.
@@ -29,6 +29,8 @@ class Parameter:
     ----------
     channel
         What `Events` says of it.
+    data_type
+        A (digits), I, F or D: ``$PnDATATYPE``, else ``$DATATYPE``.
     bits
         Width of a stored value.
     stored_range
@@ -43,6 +45,7 @@ class Parameter:
     """
 
     channel: Channel
+    data_type: str
     bits: int
     stored_range: float
     used_bits: int
@@ -61,29 +64,24 @@ class ParameterList:
 
     Attributes
     ----------
-    data_type
-        ``$DATATYPE``: I, F or D.
     parameters
         In the order of their numbers.
-    time_channel
-        Column of Time; None where there is none.
+    formats
+        How an event may be stored, the standard's way first.
+    time
+        Where Time is; None where there is none.
     is_contradicted
-        Keywords tell of more channels than ``$PAR``, or of other widths than ``$DATATYPE``: then
+        Keywords tell of more channels than ``$PAR``, or of other widths than the data type: then
         the length of an event is known only where ``$TOT`` confirms it.
     flags
         What was repaired or is doubtful.
     """
 
-    data_type: str
     parameters: tuple[Parameter, ...]
-    time_channel: int | None
+    formats: tuple[RowFormat, ...]
+    time: TimeColumns | None
     is_contradicted: bool
     flags: tuple[str, ...]
-
-    @property
-    def row_bytes(self) -> int:
-        """Bytes of one event."""
-        return sum(parameter.bits for parameter in self.parameters) // 8
 
 
 def read_parameters(keywords: dict[str, str]) -> ParameterList:
@@ -110,30 +108,37 @@ def read_parameters(keywords: dict[str, str]) -> ParameterList:
                 expected="as many channels as $PAR",
                 advice="Export the file again.",
             )
-    _refuse_mixed_types(keywords, n_channels, data_type)
     doubts = _Doubts()
     detectors = _read_detectors(keywords, n_channels, doubts)
-    time_channel = find_time(keywords, detectors)
-    step = _read_time_step(keywords, time_channel, doubts)
-    parameters = tuple(
-        _read_parameter(
-            keywords,
-            column + 1,
-            detector,
-            data_type,
-            step if column == time_channel else None,
-            doubts,
-        )
-        for column, detector in enumerate(detectors)
-    )
+    time = find_time(keywords, detectors)
+    step, time_flags = (1.0, ()) if time is None else read_time_step(keywords)
+    parameters = [
+        _read_parameter(keywords, number, detector, data_type, doubts)
+        for number, detector in enumerate(detectors, 1)
+    ]
+    if time is not None:
+        time = _weigh_halves(time, parameters)
+        parameters[time.column] = _in_seconds(parameters, time, step)
     surplus = any(f"$P{n_channels + 1}{kind}" in keywords for kind in "NB")
-    flags = doubts.tell()
+    flags = doubts.tell() + time_flags
+    if time is not None and time.high is not None:
+        flags += (
+            f"time_joined: $P{time.column + 1}N is Time of both halves, $P{time.high + 1}N times "
+            f"{time.weight:g} added",
+        )
     if surplus:
         flags += (f"par_mismatch: $PAR {n_channels}, TEXT tells of more channels",)
-    other_width = data_type in _FLOAT_BITS and any(
-        _other_width(keywords, number, data_type) for number in range(1, n_channels + 1)
+    other_width = any(
+        _other_width(keywords, number, parameter.data_type)
+        for number, parameter in enumerate(parameters, 1)
     )
-    return ParameterList(data_type, parameters, time_channel, surplus or other_width, flags)
+    return ParameterList(
+        tuple(parameters),
+        list_formats([parameter.bits for parameter in parameters]),
+        time,
+        surplus or other_width,
+        flags,
+    )
 
 
 class _Doubts:
@@ -156,28 +161,9 @@ class _Doubts:
 
 def _read_data_type(keywords: dict[str, str]) -> str:
     data_type = require(keywords, "$DATATYPE").upper()
-    if data_type == "A":
-        raise FcsUnsupportedError(
-            "ASCII data ($DATATYPE A)",
-            where="TEXT",
-            expected="$DATATYPE I, F or D",
-            advice="Export the file as FCS 3.1 with floating point data.",
-        )
-    if data_type not in ("I", "F", "D"):
-        raise FcsTextError("$DATATYPE is unreadable", where="TEXT", expected="I, F or D")
+    if data_type not in ("A", "I", "F", "D"):
+        raise FcsTextError("$DATATYPE is unreadable", where="TEXT", expected="A, I, F or D")
     return data_type
-
-
-def _refuse_mixed_types(keywords: dict[str, str], n_channels: int, data_type: str) -> None:
-    for number in range(1, n_channels + 1):
-        own = keywords.get(f"$P{number}DATATYPE", data_type).upper()
-        if own and own != data_type:
-            raise FcsUnsupportedError(
-                f"mixed data types ($P{number}DATATYPE differs from $DATATYPE {data_type})",
-                where="TEXT",
-                expected="one data type",
-                advice="Export the file as FCS 3.1 with floating point data.",
-            )
 
 
 def _read_detectors(keywords: dict[str, str], n_channels: int, doubts: _Doubts) -> list[str]:
@@ -189,48 +175,22 @@ def _read_detectors(keywords: dict[str, str], n_channels: int, doubts: _Doubts) 
             doubts.add("detector_missing", f"$P{number}N", "without a name, named by number")
         elif detector in detectors:
             doubts.add("detector_doubled", f"$P{number}N", "has the name of another channel")
-        if detector.lower() in _TIME_HALVES:
-            doubts.add("time_split", f"$P{number}N", "is one half of Time; they are not joined")
         detectors.append(detector)
     return detectors
 
 
-def find_time(keywords: Mapping[str, str], detectors: Sequence[str]) -> int | None:
-    """Return the column of Time: by ``$PnTYPE`` (FCS 3.2), else by name; None without one."""
-    for column in range(len(detectors)):
-        if keywords.get(f"$P{column + 1}TYPE", "").lower() == "time":
-            return column
-    lowered = [detector.lower() for detector in detectors]
-    return next((lowered.index(name) for name in _TIME_NAMES if name in lowered), None)
-
-
-def _read_time_step(
-    keywords: Mapping[str, str], time_channel: int | None, doubts: _Doubts
-) -> float | None:
-    if time_channel is None:
-        return None
-    if "$TIMESTEP" not in keywords:
-        doubts.add("timestep_missing", "$TIMESTEP", "is absent, Time is not in seconds")
-        return 1.0
-    step = read_number(keywords["$TIMESTEP"])
-    if step is None or step <= 0:
-        doubts.add("timestep_unreadable", "$TIMESTEP", "is no number, Time is not in seconds")
-        return 1.0
-    return step
-
-
 def _read_parameter(
-    keywords: dict[str, str],
-    number: int,
-    detector: str,
-    data_type: str,
-    time_step: float | None,
-    doubts: _Doubts,
+    keywords: dict[str, str], number: int, detector: str, data_type: str, doubts: _Doubts
 ) -> Parameter:
-    is_integer = data_type == "I"
+    data_type = _read_own_type(keywords, number, data_type)
+    is_integer = data_type in "AI"
     bits = _read_bits(keywords, number, data_type, doubts)
-    stored_range = _read_range(keywords, number, is_integer, doubts)
-    used_bits = min(bits, (math.ceil(stored_range) - 1).bit_length()) if is_integer else bits
+    stored_range = _read_range(keywords, number, data_type, doubts)
+    used_bits = bits
+    if is_integer:
+        # Digits have no bits above their range; what they need tells the precision.
+        needed = (math.ceil(stored_range) - 1).bit_length()
+        used_bits = needed if data_type == "A" else min(bits, needed)
     decades, offset = _read_amplification(keywords, number, is_integer, doubts)
     is_logarithmic = is_integer and decades > 0
     if is_logarithmic:
@@ -244,9 +204,6 @@ def _read_parameter(
     if gain != 1.0 and is_logarithmic:
         doubts.add("gain_ignored", f"$P{number}G", "belongs to a logarithmic channel")
         gain = 1.0
-    if time_step is not None:
-        # Cytometers write the time step into the gain of Time as well; it would count twice.
-        gain = 1.0
     channel = Channel(
         detector=detector,
         marker=keywords.get(f"$P{number}S") or None,
@@ -256,14 +213,34 @@ def _read_parameter(
         offset=offset,
         voltage=read_number(keywords.get(f"$P{number}V", "")),
     )
-    return Parameter(
-        channel=channel,
-        bits=bits,
-        stored_range=stored_range,
-        used_bits=used_bits,
-        is_logarithmic=is_logarithmic,
-        factor=1.0 if time_step is None else time_step,
-    )
+    return Parameter(channel, data_type, bits, stored_range, used_bits, is_logarithmic)
+
+
+def _weigh_halves(time: TimeColumns, parameters: list[Parameter]) -> TimeColumns:
+    low_range = parameters[time.column].stored_range
+    return replace(time, weight=2.0 ** (math.ceil(low_range) - 1).bit_length())
+
+
+def _in_seconds(parameters: list[Parameter], time: TimeColumns, step: float) -> Parameter:
+    """Return Time with its step, and with the range of both halves where it is split."""
+    stored = parameters[time.column]
+    reach = stored.stored_range
+    if time.high is not None:
+        reach = parameters[time.high].stored_range * time.weight
+    # Cytometers write the time step into the gain of Time as well; it would count twice.
+    channel = replace(stored.channel, range=reach * step, gain=1.0)
+    return replace(stored, channel=channel, factor=step, is_logarithmic=False)
+
+
+def _read_own_type(keywords: dict[str, str], number: int, data_type: str) -> str:
+    own = keywords.get(f"$P{number}DATATYPE", "").upper() or data_type
+    if own not in ("I", "F", "D") and own != data_type:
+        raise FcsTextError(f"$P{number}DATATYPE is unreadable", where="TEXT", expected="I, F or D")
+    if own != data_type and data_type == "A":
+        raise FcsUnsupportedError(
+            f"digits ($DATATYPE A) beside binary values ($P{number}DATATYPE)", where="TEXT"
+        )
+    return own
 
 
 def _read_bits(keywords: dict[str, str], number: int, data_type: str, doubts: _Doubts) -> int:
@@ -271,31 +248,32 @@ def _read_bits(keywords: dict[str, str], number: int, data_type: str, doubts: _D
     if data_type in _FLOAT_BITS:
         bits = _FLOAT_BITS[data_type]
         if _other_width(keywords, number, data_type):
-            doubts.add("bits_ignored", key, f"is not {bits}, the width of $DATATYPE {data_type}")
+            doubts.add("bits_ignored", key, f"is not {bits}, the width of data type {data_type}")
         return bits
     if require(keywords, key) == "*":
-        raise FcsUnsupportedError(f"{key} *: values of varying length", where="TEXT")
-    bits = require_count(keywords, key)
-    if bits == 0 or bits > 64:
-        raise FcsTextError(f"{key} is {bits}", where="TEXT", expected="8, 16, 24, 32 or 64")
-    if bits % 8:
         raise FcsUnsupportedError(
-            f"packed integers of {bits} bits ({key})",
+            f"{key} *: values of varying length",
             where="TEXT",
-            expected="whole bytes",
+            expected="a number of bits, or of digits for $DATATYPE A",
             advice="Export the file as FCS 3.1.",
         )
-    return bits
+    bits = require_count(keywords, key)
+    if not 0 < bits <= 64:
+        raise FcsTextError(f"{key} is {bits}", where="TEXT", expected="1 to 64")
+    return 8 * bits if data_type == "A" else bits
 
 
 def _other_width(keywords: dict[str, str], number: int, data_type: str) -> bool:
+    if data_type not in _FLOAT_BITS:
+        return False
     bits = str(_FLOAT_BITS[data_type])
     return keywords.get(f"$P{number}B", bits) != bits
 
 
-def _read_range(keywords: dict[str, str], number: int, is_integer: bool, doubts: _Doubts) -> float:
+def _read_range(keywords: dict[str, str], number: int, data_type: str, doubts: _Doubts) -> float:
     key = f"$P{number}R"
     stored_range = read_number(keywords.get(key, ""))
+    is_integer = data_type in "AI"
     if stored_range is not None and stored_range > 0 and not (is_integer and stored_range < 1):
         return stored_range
     if is_integer:
@@ -311,11 +289,18 @@ def _read_amplification(
     keywords: dict[str, str], number: int, is_integer: bool, doubts: _Doubts
 ) -> tuple[float, float]:
     key = f"$P{number}E"
-    if key not in keywords:
+    stated = keywords.get(key, "")
+    if not stated:
         if is_integer:
             doubts.add("amplification_missing", key, "is absent, taken as linear")
         return 0.0, 0.0
-    parts = [read_number(part) for part in keywords[key].split(",")]
+    words = re.split("[,;]", stated)
+    if len(words) == 4:
+        # Decimal commas.
+        words = [".".join(words[:2]), ".".join(words[2:])]
+    parts = [read_number(word) for word in words]
+    if parts == [0.0]:
+        return 0.0, 0.0
     if len(parts) != 2 or parts[0] is None or parts[1] is None or min(parts[0], parts[1]) < 0:
         if is_integer:
             raise FcsTextError(f"{key} is unreadable", where="TEXT", expected="such as 0,0 or 4,1")

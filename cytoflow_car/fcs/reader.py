@@ -6,17 +6,20 @@ import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BufferedReader
 from pathlib import Path
 
 from cytoflow_car.errors import FcsError
-from cytoflow_car.fcs.data import read_values
+from cytoflow_car.fcs.data import Place, read_values
 from cytoflow_car.fcs.datasets import DataSet, choose_dataset
+from cytoflow_car.fcs.evidence import FileWitness
 from cytoflow_car.fcs.facts import read_clock, read_date, read_instrument, read_spillover
 from cytoflow_car.fcs.header import Span
-from cytoflow_car.fcs.layout import Layout, find_events, read_byte_order, refuse_other_modes
+from cytoflow_car.fcs.layout import find_events
+from cytoflow_car.fcs.modes import read_byte_order, refuse_other_modes
 from cytoflow_car.fcs.parameters import ParameterList, read_parameters
+from cytoflow_car.fcs.segments import read_text
 from cytoflow_car.fcs.text import read_count
 from cytoflow_car.model.events import Channel, Events, Sample, Spillover
 
@@ -86,15 +89,8 @@ def read_fcs(path: str | os.PathLike[str], dataset: int | None = None) -> Sample
     100-102 (FCS 3.2).
     """
     with _opened(path) as (file, size):
-        described = choose_dataset(file, size, dataset)
-        header, parameters, layout = _describe(described)
-        values = read_values(
-            file,
-            described.base + layout.begin,
-            layout.n_events,
-            read_byte_order(described.keywords),
-            parameters,
-        )
+        header, parameters, place = _describe(file, choose_dataset(file, size, dataset))
+        values = read_values(file, place, parameters)
     return Sample(
         events=Events(values, header.channels),
         version=header.version,
@@ -116,7 +112,7 @@ def read_header(path: str | os.PathLike[str], dataset: int | None = None) -> Fil
     No event is read. Parameters and errors as in `read_fcs`.
     """
     with _opened(path) as (file, size):
-        return _describe(choose_dataset(file, size, dataset))[0]
+        return _describe(file, choose_dataset(file, size, dataset))[0]
 
 
 def read_keywords(path: str | os.PathLike[str], dataset: int | None = None) -> dict[str, str]:
@@ -126,7 +122,7 @@ def read_keywords(path: str | os.PathLike[str], dataset: int | None = None) -> d
     errors as in `read_fcs`, as far as HEADER and TEXT go.
     """
     with _opened(path) as (file, size):
-        return choose_dataset(file, size, dataset).keywords
+        return choose_dataset(file, size, dataset).text.keywords
 
 
 def hash_file(path: str | os.PathLike[str]) -> str:
@@ -158,12 +154,15 @@ def _opened(path: str | os.PathLike[str]) -> Iterator[tuple[BufferedReader, int]
         ) from error
 
 
-def _describe(described: DataSet) -> tuple[FileHeader, ParameterList, Layout]:
-    keywords = described.keywords
+def _describe(file: BufferedReader, described: DataSet) -> tuple[FileHeader, ParameterList, Place]:
+    keywords = described.text.keywords
     mode_flags = refuse_other_modes(keywords)
     parameters = read_parameters(keywords)
-    read_byte_order(keywords)
-    layout = find_events(described.header, keywords, parameters, described.available)
+    order = read_byte_order(keywords)
+    layout = find_events(described, parameters, FileWitness(file, described, order, parameters))
+    if layout.shift:
+        return _describe(file, _displace(file, described, layout.shift))
+    place = Place(described.base + layout.begin, layout.n_events, order, layout.rows)
     channels = tuple(parameter.channel for parameter in parameters.parameters)
     spillover, spillover_flags = read_spillover(keywords, channels)
     acquired_on, date_flags = read_date(keywords)
@@ -174,13 +173,14 @@ def _describe(described: DataSet) -> tuple[FileHeader, ParameterList, Layout]:
         n_events=layout.n_events,
         channels=channels,
         spillover=spillover,
-        time_channel=parameters.time_channel,
+        time_channel=None if parameters.time is None else parameters.time.column,
         instrument=read_instrument(keywords),
         acquired_on=acquired_on,
         began_at=read_clock(keywords, "$BTIM"),
         ended_at=read_clock(keywords, "$ETIM"),
         flags=(
             *described.flags,
+            *described.text.flags,
             *mode_flags,
             *parameters.flags,
             *layout.flags,
@@ -189,12 +189,27 @@ def _describe(described: DataSet) -> tuple[FileHeader, ParameterList, Layout]:
             *date_flags,
         ),
     )
-    return header, parameters, layout
+    return header, parameters, place
+
+
+def _displace(file: BufferedReader, described: DataSet, shift: int) -> DataSet:
+    """Return a data set whose TEXT is `shift` bytes longer than its HEADER says."""
+    size = described.base + described.available
+    flag = (
+        f"text_displaced: TEXT is {abs(shift)} bytes {'longer' if shift > 0 else 'shorter'} than "
+        "HEADER says, and DATA lies as much from its stated place"
+    )
+    return replace(
+        described,
+        text=read_text(file, described.base, size, described.header, shift),
+        flags=(*described.flags, flag),
+        shift=shift,
+    )
 
 
 def _check_analysis(described: DataSet) -> tuple[str, ...]:
     stated = [
-        read_count(described.keywords.get(key, "")) or 0
+        read_count(described.text.keywords.get(key, "")) or 0
         for key in ("$BEGINANALYSIS", "$ENDANALYSIS")
     ]
     spans = [Span(*stated)] if stated[0] else []

@@ -1,67 +1,20 @@
-"""The TEXT segments: keywords and their values."""
+"""A TEXT segment: keywords and their values."""
 
 from __future__ import annotations
 
 import math
 import re
 from collections.abc import Sequence
-from typing import BinaryIO
 
 from cytoflow_car.errors import FcsTextError
-from cytoflow_car.fcs.header import Header, Span
 
-_PADDING = b" \t\r\n\0"
+#: What fills the gaps between and behind segments.
+BLANKS = b" \0"
 #: Keywords that values depend on. Others may hold what identifies a person, or be named by one.
 _STRUCTURAL = re.compile(
     r"\$(P\d{1,4}[A-Z]{1,11}|PAR|TOT|MODE|DATATYPE|BYTEORD|TIMESTEP|SPILL(OVER)?|NEXTDATA"
     r"|(BEGIN|END)(DATA|STEXT))"
 )
-
-
-def read_text(
-    file: BinaryIO, base: int, size: int, header: Header
-) -> tuple[dict[str, str], list[str]]:
-    """Read the keywords of a data set: primary TEXT, and supplemental TEXT where there is one.
-
-    Returns
-    -------
-    keywords, flags
-        Keywords in upper case, values without blanks at their ends. Where both segments state a
-        keyword, the primary one holds.
-
-    Raises
-    ------
-    FcsTextError
-        When the primary TEXT is cut short or is not a list of keywords.
-    """
-    if base + header.text.end >= size:
-        raise FcsTextError(
-            f"the file ends at byte {size}, TEXT only at {base + header.text.end + 1}",
-            where="TEXT",
-            advice="The file is cut short: copy or export it again.",
-        )
-    keywords, flags = parse_text(_read(file, base, header.text))
-    if not any(key.startswith("$") for key in keywords):
-        raise FcsTextError(
-            "there is no standard keyword in it",
-            where="TEXT",
-            expected="$PAR, $TOT …",
-            advice="The HEADER points to a wrong place; export the file again.",
-        )
-    begin, end = (read_count(keywords.get(key, "0")) for key in ("$BEGINSTEXT", "$ENDSTEXT"))
-    if begin is None or end is None:
-        flags.append("supplemental_text: its offsets are unreadable")
-    elif 0 < begin < end and Span(begin, end) != header.text:
-        if base + end >= size:
-            flags.append("supplemental_text: it lies outside the file")
-        else:
-            try:
-                more, doubts = parse_text(_read(file, base, Span(begin, end)))
-            except FcsTextError:
-                more, doubts = {}, ["supplemental_text: it is unreadable"]
-            keywords = more | keywords
-            flags += doubts
-    return keywords, flags
 
 
 def parse_text(segment: bytes) -> tuple[dict[str, str], list[str]]:
@@ -75,29 +28,36 @@ def parse_text(segment: bytes) -> tuple[dict[str, str], list[str]]:
     {'$PAR': '2', '$FIL': '', '$CYT': 'a/b'}
     """
     delimiter = segment[:1]
-    if delimiter in (b"", b" ", b"\0") or delimiter.isalnum() or delimiter > b"\x7f":
+    if delimiter in (b"", b" ", b"\0") or delimiter.isalnum():
         raise FcsTextError(
             "it begins with no delimiter",
             where="TEXT",
             expected="a mark such as '/' or '|'",
             advice="The HEADER points to a wrong place; export the file again.",
         )
-    tokens = _split(segment, delimiter)
-    flags: list[str] = []
-    if len(tokens) % 2:
-        if tokens[-1].strip(_PADDING):
-            flags.append("text_odd: the last keyword has no value")
-        tokens.pop()
-    keywords: dict[str, str] = {}
+    tokens, flags = _split_in_step(segment, delimiter)
+    if len(tokens) % 2 and _decode(tokens[-1]):
+        flags.append("text_odd: the last keyword has no value")
+    seen: dict[str, str] = {}
     doubled = []
-    for token, content in zip(tokens[::2], tokens[1::2], strict=True):
+    for token, content in zip(tokens[::2], tokens[1::2], strict=False):
         key, value = _decode(token).upper(), _decode(content)
-        if keywords.get(key, value) != value and _STRUCTURAL.fullmatch(key):
+        if seen.setdefault(key, value) != value and is_structural(key):
             doubled.append(key)
-        keywords[key] = value
     if doubled:
         flags.append(f"keyword_doubled: {listed(doubled)}, the last value holds")
-    return keywords, flags
+    return pair_words(tokens), flags
+
+
+def is_structural(word: str) -> bool:
+    """Whether a word is a keyword that values depend on; none is the value of another."""
+    return _STRUCTURAL.fullmatch(word.upper()) is not None
+
+
+def pair_words(tokens: Sequence[bytes]) -> dict[str, str]:
+    """Return keywords in upper case with their values, of words in turn."""
+    pairs = zip(tokens[::2], tokens[1::2], strict=False)
+    return {_decode(key).upper(): _decode(value) for key, value in pairs}
 
 
 def require(keywords: dict[str, str], key: str) -> str:
@@ -139,12 +99,35 @@ def listed(names: Sequence[str], most: int = 6) -> str:
     return " ".join(names[:most]) + (f" and {rest} more" if rest > 0 else "")
 
 
-def _read(file: BinaryIO, base: int, span: Span) -> bytes:
-    file.seek(base + span.begin)
-    return file.read(len(span))
+def _split_in_step(segment: bytes, delimiter: bytes) -> tuple[list[bytes], list[str]]:
+    """Split a segment so that no keyword stands in a value's place."""
+    tokens = split_words(segment, delimiter)
+    if not _is_astray(tokens):
+        return tokens, []
+    plain = segment.rstrip(BLANKS).split(delimiter)[1:-1]
+    for others, meaning in (
+        (plain, "empty values"),
+        ([token for token in plain if token], "one delimiter"),
+    ):
+        if not _is_astray(others):
+            return others, [f"text_delimiters: doubled delimiters are read as {meaning}"]
+    raise FcsTextError(
+        "keywords and values are out of step",
+        where="TEXT",
+        expected="a value for each keyword, with its delimiters",
+        advice="Export the file again.",
+    )
 
 
-def _split(segment: bytes, delimiter: bytes) -> list[bytes]:
+def _is_astray(tokens: Sequence[bytes]) -> bool:
+    """Whether a delimiter was lost, or is none: all keywords behind it are in values' places."""
+    # What no keyword begins with was torn from a value.
+    is_torn = len(tokens) % 2 and re.match(r"[$\d.+-]", _decode(tokens[-1]))
+    return bool(is_torn) or any(is_structural(_decode(value)) for value in tokens[1::2])
+
+
+def split_words(segment: bytes, delimiter: bytes) -> list[bytes]:
+    """Return keywords and values in turn, as they are written, of a segment and its delimiter."""
     # Text and runs of delimiters in turn: a run's length tells what its delimiters mean.
     pieces = re.split(b"(" + re.escape(delimiter) + b"+)", segment)
     tokens: list[bytes] = []
@@ -171,7 +154,7 @@ def _split(segment: bytes, delimiter: bytes) -> list[bytes]:
             tokens.append(current)
             is_value, current = False, b""
         current += opened + pieces[place + 1]
-    if current.strip(_PADDING) or is_value:
+    if current.strip(b" \t\r\n\0") or is_value:
         tokens.append(current)
     return tokens
 

@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from cytoflow_car.errors import FcsDataError, FcsError, FcsTextError, SpilloverError
-from cytoflow_car.fcs.parameters import find_time
-from cytoflow_car.fcs.text import read_number
+from cytoflow_car.fcs.text import is_structural, read_number
+from cytoflow_car.fcs.timing import find_time
 from cytoflow_car.model.events import Events, Spillover
 
 _OF_CHANNELS = re.compile(r"\$?P\d+[A-Z]+")
@@ -121,6 +121,8 @@ def _check_keywords(keywords: Mapping[str, str], name: str) -> None:
 def _check_value(key: str, value: str, name: str) -> None:
     if not value or value != value.strip() or value != value.strip("\0"):
         raise FcsTextError(f"{key} is empty or has blanks at its ends", where=name, expected="text")
+    if is_structural(value):
+        raise FcsTextError(f"the value of {key} is a keyword", where=name, expected="other text")
 
 
 def _spell_spillover(spillover: Spillover, events: Events, name: str) -> str:
@@ -143,11 +145,11 @@ def _stored_values(
     step = _time_step(keywords)
     time = find_time(keywords, events.detectors)
     if step is not None and time is not None:
-        seconds = events.column(time)
+        seconds = events.column(time.column)
         # float32 seconds are rarely whole steps; the steps that give them back are stored.
         steps = np.rint(seconds / step)
         exact = (steps * step).astype(np.float32) == seconds.astype(np.float32)
-        stored[:, time] = np.where(exact, steps, seconds / step)
+        stored[:, time.column] = np.where(exact, steps, seconds / step)
     return stored
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -21,12 +22,15 @@ from cytoflow_car.errors import (
     SpilloverError,
 )
 from cytoflow_car.fcs import hash_file, read_fcs, read_keywords, write_fcs
+from cytoflow_car.fcs.text import is_structural
 from cytoflow_car.model.events import Channel, Events, Spillover
 
 words = st.text(
     st.characters(codec="utf-8", exclude_characters="\0", exclude_categories=("Cs",)), min_size=1
-).filter(lambda word: word == word.strip())
-detectors = words.filter(lambda word: "," not in word and word.lower() not in ("time", "hdr-t"))
+).filter(lambda word: word == word.strip() and not is_structural(word))
+detectors = words.filter(
+    lambda word: "," not in word and re.sub(r"[\s_-]", "", word).lower() not in ("time", "hdrt")
+)
 ranges = st.floats(1e-3, 1e9)
 
 

@@ -1,0 +1,134 @@
+"""What the values of a reading tell of it: Time runs forward, values lie within ``$PnR``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+
+from cytoflow_car.errors import FcsDataError
+from cytoflow_car.fcs.data import Place, read_stored
+from cytoflow_car.fcs.datasets import DataSet
+from cytoflow_car.fcs.header import Span
+from cytoflow_car.fcs.layout import Layout
+from cytoflow_car.fcs.parameters import ParameterList
+from cytoflow_car.fcs.segments import is_closed, read_span
+from cytoflow_car.fcs.text import BLANKS
+
+#: So many events tell two readings apart.
+_MOST_EVENTS = 8_192
+#: Shares that differ by less are alike: Time may be shuffled, and compensated values negative.
+_CLEAR = 0.05
+#: Bytes that belong to two values, taken for one floating point number, are often smaller.
+_SMALLEST = 1e-20
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """How well the values of a reading fit what TEXT says of them; smaller is better.
+
+    Attributes
+    ----------
+    backward
+        Share of steps in which Time runs backwards; 0 without Time.
+    outside
+        Share of values that are no signal: not finite, beyond ``$PnR`` by more than a tenth, or
+        nearer to zero than any detector resolves.
+    """
+
+    backward: float
+    outside: float
+
+    def is_better_than(self, other: Evidence) -> bool:
+        """Whether one of the shares is clearly smaller, and neither is clearly larger."""
+        gains = (other.backward - self.backward, other.outside - self.outside)
+        return max(gains) > _CLEAR and min(gains) > -_CLEAR
+
+
+class FileWitness:
+    """Looks at the bytes of a data set in an open file.
+
+    Parameters
+    ----------
+    order
+        ``"<"`` or ``">"``.
+    """
+
+    def __init__(
+        self, file: BinaryIO, described: DataSet, order: str, parameters: ParameterList
+    ) -> None:
+        self._file = file
+        self._described = described
+        self._order = order
+        self._parameters = parameters
+
+    def prefers(self, layouts: Sequence[Layout]) -> Layout | None:
+        """Return the layout whose values fit clearly better than those of all others, or None."""
+        weighed = [self._weigh(layout) for layout in layouts]
+        for layout, evidence in zip(layouts, weighed, strict=True):
+            if all(evidence.is_better_than(other) for other in weighed if other is not evidence):
+                return layout
+        return None
+
+    def runs_forward(self, layout: Layout) -> bool:
+        """Whether there is Time, and no step of it goes backwards."""
+        is_there = layout.after <= self._described.available
+        return is_there and self._parameters.time is not None and self._weigh(layout).backward == 0
+
+    def is_blank(self, begin: int, after: int) -> bool:
+        """Whether there is nothing but zeros and blanks between two bytes of the data set."""
+        gap = read_span(self._file, self._described.base, Span(begin, after - 1))
+        return len(gap) == after - begin and not gap.strip(BLANKS)
+
+    def closes_text(self, shift: int) -> bool:
+        """Whether TEXT ends with its delimiter, and DATA begin, `shift` bytes behind its end."""
+        text = self._described.text
+        longest = Span(text.span.begin, text.span.end + max(0, shift))
+        segment = read_span(self._file, self._described.base, longest)
+        end = len(segment) + min(0, shift)
+        # Keywords do not become DATA by being cut off.
+        rest = segment[end:].replace(text.delimiter, b"")
+        is_data = not rest or any(byte < 0x20 or byte > 0x7E for byte in rest)
+        return is_data and is_closed(segment[:end], text.delimiter)
+
+    def _weigh(self, layout: Layout) -> Evidence:
+        begin = self._described.base + layout.begin
+        n_events = min(layout.n_events, _MOST_EVENTS)
+        place = Place(begin, n_events, self._order, layout.rows)
+        # Bytes of a wrong reading can be signalling NaN.
+        with np.errstate(invalid="ignore", over="ignore"):
+            return _weigh(self._file, place, self._parameters)
+
+
+def _weigh(file: BinaryIO, place: Place, parameters: ParameterList) -> Evidence:
+    try:
+        stored = read_stored(file, place, parameters.parameters)
+    except FcsDataError:
+        return Evidence(1.0, 1.0)
+    time = parameters.time
+    if time is None:
+        return Evidence(0.0, _share_outside(stored, parameters))
+    elapsed = stored[time.column].astype(np.float64)
+    if time.high is not None:
+        elapsed += stored[time.high].astype(np.float64) * time.weight
+    steps = np.diff(elapsed)
+    # A step to or from what is no number does not run forward.
+    backward = 1.0 - float((steps >= 0).mean()) if steps.size else 0.0
+    return Evidence(backward, _share_outside(stored, parameters))
+
+
+def _share_outside(stored: Sequence[npt.NDArray[Any]], parameters: ParameterList) -> float:
+    outside = n_values = 0
+    time = parameters.time
+    for number, (values, column) in enumerate(zip(stored, parameters.parameters, strict=True)):
+        # The range of Time is often not kept to.
+        if time is not None and number in (time.column, time.high):
+            continue
+        size = np.abs(values.astype(np.float64))
+        within = (size <= 1.1 * column.stored_range) & ((size >= _SMALLEST) | (size == 0))
+        outside += int(values.size - np.count_nonzero(within))
+        n_values += values.size
+    return outside / n_values if n_values else 0.0

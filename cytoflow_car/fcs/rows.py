@@ -1,0 +1,71 @@
+"""How the values of one event lie in DATA."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from cytoflow_car.fcs.text import listed
+
+#: Widths that a processor handles.
+_WORDS = (8, 16, 32, 64)
+
+
+@dataclass(frozen=True, slots=True)
+class RowFormat:
+    """How the values of one event are stored.
+
+    Attributes
+    ----------
+    widths
+        Bits from the beginning of a value to the beginning of the next.
+    event_bits
+        Bits from the beginning of an event to the beginning of the next.
+    flag
+        What departs from the standard; empty for what TEXT states.
+    """
+
+    widths: tuple[int, ...]
+    event_bits: int
+    flag: str = ""
+
+    @property
+    def is_packed(self) -> bool:
+        """Whether values begin inside bytes."""
+        return any(width % 8 for width in (*self.widths, self.event_bits))
+
+    def count_bytes(self, n_events: int) -> int:
+        """Return the bytes of so many events; the last byte may be used in part."""
+        return -(-n_events * self.event_bits // 8)
+
+    def count_events(self, n_bytes: int) -> int | None:
+        """Return the events of so many bytes; None where they are not whole events."""
+        n_events = n_bytes * 8 // self.event_bits
+        return n_events if self.count_bytes(n_events) == n_bytes else None
+
+
+def list_formats(bits: Sequence[int]) -> tuple[RowFormat, ...]:
+    """Return the ways in which values of such widths (``$PnB``) are stored, the standard's first.
+
+    The standard packs values without gaps. Where they are not of whole bytes, programs also begin
+    each event at a byte, or give each value whole bytes and state the bits that it uses.
+    """
+    standard = RowFormat(tuple(bits), sum(bits))
+    odd = [f"$P{number}B" for number, width in enumerate(bits, 1) if width % 8]
+    if not odd:
+        return (standard,)
+    aligned = -(-standard.event_bits // 8) * 8
+    words = tuple(next(word for word in _WORDS if word >= width) for width in bits)
+    whole_bytes = tuple(-(-width // 8) * 8 for width in bits)
+    others = (
+        RowFormat(standard.widths, aligned, "packed_events: each event begins at a byte"),
+        *(
+            RowFormat(
+                widths,
+                sum(widths),
+                f"bits_unpacked: {listed(odd)} is less than the bytes of a stored value",
+            )
+            for widths in (words, whole_bytes)
+        ),
+    )
+    return tuple(dict.fromkeys((standard, *others)))

@@ -1,0 +1,143 @@
+"""The TEXT segments of a data set: where they lie, and what they say together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from cytoflow_car.errors import FcsTextError
+from cytoflow_car.fcs.header import Header, Span
+from cytoflow_car.fcs.text import BLANKS, pair_words, parse_text, read_count, split_words
+
+_BEGINS = ("$BEGINSTEXT", "$BEGINDATA", "$BEGINANALYSIS")
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """What the TEXT segments of a data set say.
+
+    Attributes
+    ----------
+    keywords
+        In upper case; values without blanks at their ends. Where primary and supplemental TEXT
+        state a keyword, the primary one holds.
+    span
+        Primary TEXT, as far as it was read.
+    delimiter
+        What stands between keywords and values.
+    flags
+        What was repaired or is doubtful.
+    """
+
+    keywords: dict[str, str]
+    span: Span
+    delimiter: bytes
+    flags: tuple[str, ...]
+
+
+def read_text(file: BinaryIO, base: int, size: int, header: Header, shift: int = 0) -> Text:
+    """Read the keywords of a data set: primary TEXT, and supplemental TEXT where there is one.
+
+    Parameters
+    ----------
+    base, size
+        Where the data set begins, and the bytes of the file.
+    shift
+        Bytes by which TEXT is longer than the HEADER says.
+
+    Raises
+    ------
+    FcsTextError
+        When the primary TEXT is cut short or is not a list of keywords.
+    """
+    stated = Span(header.text.begin, header.text.end + shift)
+    if base + stated.end >= size:
+        raise FcsTextError(
+            f"the file ends at byte {size}, TEXT only at {base + stated.end + 1}",
+            where="TEXT",
+            advice="The file is cut short: copy or export it again.",
+        )
+    flags = []
+    segment = read_span(file, base, stated)
+    blanks = len(segment) - len(segment.lstrip(BLANKS))
+    if blanks:
+        flags.append(f"text_begin: TEXT begins {blanks} bytes behind its place")
+    delimiter = segment[blanks : blanks + 1]
+    end = _find_end(file, base, size, header, stated, segment, delimiter)
+    span = Span(stated.begin + blanks, end)
+    if end != stated.end:
+        flags.append(f"text_end: HEADER states byte {stated.end}, TEXT ends at {end}")
+    keywords, doubts = parse_text(read_span(file, base, span))
+    if not any(key.startswith("$") for key in keywords):
+        raise FcsTextError(
+            "there is no standard keyword in it",
+            where="TEXT",
+            expected="$PAR, $TOT …",
+            advice="The HEADER points to a wrong place; export the file again.",
+        )
+    more, more_doubts = _read_supplement(file, base, size, span, keywords, delimiter)
+    return Text(more | keywords, span, delimiter, (*flags, *doubts, *more_doubts))
+
+
+def read_span(file: BinaryIO, base: int, span: Span) -> bytes:
+    """Return the bytes of a span of the data set that begins at byte `base`."""
+    file.seek(base + span.begin)
+    return file.read(len(span))
+
+
+def is_closed(segment: bytes, delimiter: bytes) -> bool:
+    """Whether a TEXT segment ends with its delimiter, but for blanks."""
+    return len(segment) > 1 and segment.rstrip(BLANKS).endswith(delimiter)
+
+
+def _find_end(
+    file: BinaryIO,
+    base: int,
+    size: int,
+    header: Header,
+    stated: Span,
+    segment: bytes,
+    delimiter: bytes,
+) -> int:
+    """Return the last byte of TEXT: before DATA, and behind the last keyword of a list of them."""
+    if not delimiter:
+        return stated.end
+    data = header.data
+    if data is not None and stated.begin < data.begin <= stated.end:
+        before = data.begin - stated.begin
+        return data.begin - 1 if is_closed(segment[:before], delimiter) else stated.end
+    keywords = pair_words(split_words(segment.lstrip(BLANKS), delimiter))
+    offsets = [read_count(keywords.get(key, "")) for key in _BEGINS]
+    offsets += [other.begin for other in (data, header.analysis) if other is not None]
+    begins = [begin for begin in offsets if begin is not None and stated.end < begin <= size - base]
+    if not begins:
+        return stated.end
+    gap = read_span(file, base, Span(stated.end + 1, min(begins) - 1))
+    is_list = b"$" in gap and gap.count(delimiter) > 1 and is_closed(gap, delimiter)
+    return min(begins) - 1 if is_list else stated.end
+
+
+def _read_supplement(
+    file: BinaryIO,
+    base: int,
+    size: int,
+    primary: Span,
+    keywords: dict[str, str],
+    delimiter: bytes,
+) -> tuple[dict[str, str], list[str]]:
+    begin, end = (read_count(keywords.get(key) or "0") for key in ("$BEGINSTEXT", "$ENDSTEXT"))
+    if begin is None or end is None:
+        return {}, ["supplemental_text: its offsets are unreadable"]
+    # Some programs state the primary TEXT again.
+    if not 0 < begin < end or begin == primary.begin:
+        return {}, []
+    if base + end >= size:
+        return {}, ["supplemental_text: it lies outside the file"]
+    segment = read_span(file, base, Span(begin, end))
+    if segment[:1].isalnum() and segment[:2] != b"PK":
+        # Some programs begin it with a keyword.
+        segment = delimiter + segment
+    try:
+        return parse_text(segment)
+    except FcsTextError:
+        return {}, ["supplemental_text: it is unreadable"]
