@@ -32,6 +32,8 @@ class DataSet:
         Which of how many, from 1.
     next_begin
         Where the next data set begins, counted from `base`; None behind the last one.
+    next_shift
+        How far that is from where ``$NEXTDATA`` says.
     shift
         Bytes by which TEXT is longer than the HEADER says, and DATA lies behind its stated place.
     """
@@ -43,6 +45,7 @@ class DataSet:
     number: int
     n_datasets: int
     next_begin: int | None
+    next_shift: int
     flags: tuple[str, ...]
     shift: int = 0
 
@@ -98,6 +101,8 @@ def choose_dataset(file: BinaryIO, size: int, wanted: int | None) -> DataSet:
     if wanted is None and len(found) > 1:
         doubts.insert(0, f"several_datasets: {number} of {len(found)} is read")
     chosen = found[number - 1]
+    next_begin = found[number].base - chosen.base if number < len(found) else None
+    stated = read_count(chosen.text.keywords.get("$NEXTDATA", ""))
     return DataSet(
         base=chosen.base,
         available=size - chosen.base,
@@ -105,7 +110,8 @@ def choose_dataset(file: BinaryIO, size: int, wanted: int | None) -> DataSet:
         text=chosen.text,
         number=number,
         n_datasets=len(found),
-        next_begin=found[number].base - chosen.base if number < len(found) else None,
+        next_begin=next_begin,
+        next_shift=0 if next_begin is None or stated is None else next_begin - stated,
         flags=(*doubts, *chosen.header.flags),
     )
 

@@ -15,8 +15,8 @@ from cytoflow_car.fcs.datasets import DataSet
 from cytoflow_car.fcs.header import Span
 from cytoflow_car.fcs.layout import Layout
 from cytoflow_car.fcs.parameters import ParameterList
-from cytoflow_car.fcs.segments import is_closed, read_span
-from cytoflow_car.fcs.text import BLANKS
+from cytoflow_car.fcs.segments import read_span
+from cytoflow_car.fcs.text import BLANKS, is_closed
 
 #: So many events tell two readings apart.
 _MOST_EVENTS = 8_192
@@ -73,13 +73,9 @@ class FileWitness:
                 return layout
         return None
 
-    def runs_forward(self, layout: Layout) -> bool:
-        """Whether there is Time, and no step of it goes backwards."""
-        is_there = layout.after <= self._described.available
-        return is_there and self._parameters.time is not None and self._weigh(layout).backward == 0
-
     def is_blank(self, begin: int, after: int) -> bool:
         """Whether there is nothing but zeros and blanks between two bytes of the data set."""
+        begin, after = sorted((begin, after))
         gap = read_span(self._file, self._described.base, Span(begin, after - 1))
         return len(gap) == after - begin and not gap.strip(BLANKS)
 
@@ -93,6 +89,10 @@ class FileWitness:
         rest = segment[end:].replace(text.delimiter, b"")
         is_data = not rest or any(byte < 0x20 or byte > 0x7E for byte in rest)
         return is_data and is_closed(segment[:end], text.delimiter)
+
+    def is_checksum(self, begin: int, after: int) -> bool:
+        """Whether there are digits between two bytes of the data set."""
+        return read_span(self._file, self._described.base, Span(begin, after - 1)).isdigit()
 
     def _weigh(self, layout: Layout) -> Evidence:
         begin = self._described.base + layout.begin

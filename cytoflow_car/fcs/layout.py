@@ -67,14 +67,14 @@ class Witness(Protocol):
     def prefers(self, layouts: Sequence[Layout]) -> Layout | None:
         """Return the layout whose values fit clearly better than those of all others, or None."""
 
-    def runs_forward(self, layout: Layout) -> bool:
-        """Whether there is Time, and no step of it goes backwards."""
-
     def is_blank(self, begin: int, after: int) -> bool:
         """Whether there is nothing but zeros and blanks between two bytes of the data set."""
 
     def closes_text(self, shift: int) -> bool:
         """Whether TEXT ends with its delimiter, and DATA begin, `shift` bytes behind its end."""
+
+    def is_checksum(self, begin: int, after: int) -> bool:
+        """Whether there are digits between two bytes of the data set."""
 
 
 def find_events(described: DataSet, parameters: ParameterList, witness: Witness) -> Layout:
@@ -102,11 +102,12 @@ def find_events(described: DataSet, parameters: ParameterList, witness: Witness)
         raise FcsDataError(
             "neither HEADER nor TEXT says where DATA lies", where="DATA", advice=_AGAIN
         )
-    statements = _Statements(described, claims, total, parameters)
+    statements = _Statements(described, claims, total, parameters, frozenset())
+    statements = replace(statements, endings=_find_endings(statements, witness))
     layout = _fit_total(statements, witness)
     if layout is None:
         layout = _locate(statements, witness)
-    layout = _undisplace(layout, described, witness)
+    layout = _undisplace(layout, statements, witness)
     if layout.after > described.available:
         raise _cut_short(layout, statements)
     flags = (layout.rows.flag, *layout.flags)
@@ -115,34 +116,67 @@ def find_events(described: DataSet, parameters: ParameterList, witness: Witness)
 
 @dataclass(frozen=True, slots=True)
 class _Statements:
-    """Everything that is said of where DATA lies."""
+    """Everything that is said of where DATA lies; `endings` is where they may end."""
 
     described: DataSet
     claims: tuple[Claim, ...]
     total: int | None
     parameters: ParameterList
+    endings: frozenset[int]
 
     @property
     def is_unanimous(self) -> bool:
         return len({claim.span for claim in self.claims}) == 1
 
     @property
-    def endings(self) -> set[int]:
-        """Where DATA may end: before the next segment or data set, or with the file."""
-        described = self.described
-        ends = [described.available, *([described.next_begin] if described.next_begin else [])]
-        begins = [
-            read_count(described.text.keywords.get(key, "")) or 0
-            for key in ("$BEGINANALYSIS", "$BEGINSTEXT")
-        ]
-        if described.header.analysis is not None:
-            begins.append(described.header.analysis.begin)
-        return {*ends, *(end - _CHECKSUM_BYTES for end in ends), *begins}
+    def is_unreadable_in_text(self) -> bool:
+        keywords = self.described.text.keywords
+        stated = [keywords.get(key, "") for key in ("$BEGINDATA", "$ENDDATA")]
+        return any(value and read_count(value) is None for value in stated)
+
+    @property
+    def others(self) -> list[Span]:
+        """The segments beside HEADER, primary TEXT and DATA."""
+        spans = (self.find_segment("ANALYSIS"), self.described.header.analysis)
+        return [span for span in (*spans, self.find_segment("STEXT")) if span is not None]
+
+    def find_segment(self, name: str) -> Span | None:
+        """Return where TEXT says that a segment lies; None where it says nothing."""
+        keywords, shift = self.described.text.keywords, self.described.shift
+        begin, end = (read_count(keywords.get(f"${key}{name}", "")) for key in ("BEGIN", "END"))
+        return Span(begin + shift, end + shift) if begin and end else None
+
+    def bounds(self, layout: Layout) -> bool:
+        """Whether ``$TOT`` events fill a layout, and each of its ends is stated or known."""
+        begins = {claim.span.begin for claim in self.claims} | {self.described.text.span.end + 1}
+        ends = {claim.span.end + 1 for claim in self.claims} | self.endings
+        return layout.n_events == self.total and layout.begin in begins and layout.after in ends
 
     def is_apart(self, begin: int, after: int) -> bool:
-        # TEXT that ends on the first byte of DATA is a common slip; more of an overlap is not.
-        text = self.described.text.span
-        return begin >= HEADER_BYTES and (begin >= text.end or after <= text.begin + 1)
+        text, next_begin = self.described.text.span, self.described.next_begin
+        supplement = self.find_segment("STEXT")
+        return (
+            begin >= HEADER_BYTES
+            and (begin > text.end or after <= text.begin)
+            and (next_begin is None or after <= next_begin)
+            and (supplement is None or begin > supplement.end or after <= supplement.begin)
+        )
+
+
+def _find_endings(statements: _Statements, witness: Witness) -> frozenset[int]:
+    """Return where DATA may end: before the next segment or data set, or with the file."""
+    described = statements.described
+    ends = [described.available]
+    if described.next_begin is not None:
+        ends.append(described.next_begin)
+    checksums = [end - _CHECKSUM_BYTES for end in ends]
+    return frozenset(
+        {
+            *ends,
+            *(begin for begin in checksums if witness.is_checksum(begin, begin + _CHECKSUM_BYTES)),
+            *(span.begin for span in statements.others),
+        }
+    )
 
 
 def _read_total(described: DataSet) -> int | None:
@@ -169,9 +203,11 @@ def _fit_total(statements: _Statements, witness: Witness) -> Layout | None:
     """Return the layout by a claim that leaves room for ``$TOT`` events exactly, or None."""
     if statements.total is None and statements.parameters.is_contradicted:
         return None
-    fits = list(_list_fits(statements))
-    apart = [fit for fit in fits if statements.is_apart(fit.layout.begin, fit.layout.after)]
-    fits = apart or fits
+    fits = [
+        fit
+        for fit in _list_fits(statements)
+        if statements.is_apart(fit.layout.begin, fit.layout.after)
+    ]
     available = statements.described.available
     fits = [fit for fit in fits if fit.layout.after <= available] or fits
     if not fits:
@@ -181,20 +217,28 @@ def _fit_total(statements: _Statements, witness: Witness) -> Layout | None:
     for fit in fits:
         if fit.layout.rows == fits[0].layout.rows:
             options.setdefault(fit.layout.begin, fit)
+    behind_text = replace(fits[0].layout, begin=statements.described.text.span.end + 1)
+    is_known = behind_text.after in statements.endings
+    if is_known and not any(fit.layout.after in statements.endings for fit in options.values()):
+        # All of what is there fits exactly between TEXT and what follows, the claims do not.
+        span = Span(behind_text.begin, behind_text.after - 1)
+        options.setdefault(behind_text.begin, _Fit(behind_text, Claim(span, "TEXT's end"), 0))
     chosen, reason = _choose(list(options.values()), available, witness)
     flags = []
     if chosen.error:
         flags.append(
             f"data_end_off_by_one: {chosen.claim.source} states byte {chosen.claim.span.end}"
         )
-    if not statements.is_unanimous:
+    if chosen.claim not in statements.claims:
+        flags.append(_tell_located(chosen.layout, statements))
+    elif not statements.is_unanimous:
         flags.append(
             f"data_offsets_differ: {_told(statements.claims)}, {chosen.claim.source} fits {reason}"
         )
+    if statements.is_unreadable_in_text:
+        flags.append("text_data_offset: $BEGINDATA or $ENDDATA is unreadable, taken from HEADER")
     if statements.total is None:
         flags.append("tot_missing: events counted by their bytes")
-    if not apart:
-        flags.append("data_overlaps_text: by the offsets that fit $TOT")
     return replace(chosen.layout, flags=tuple(flags))
 
 
@@ -211,6 +255,8 @@ def _list_fits(statements: _Statements) -> Iterator[_Fit]:
     for error in (0, 1, -1):
         for rows in statements.parameters.formats:
             for claim in statements.claims:
+                if error and rows.is_packed:
+                    continue
                 n_bytes = claim.span.end - claim.span.begin + 1 - error
                 n_events = statements.total
                 if n_events is None:
@@ -246,6 +292,8 @@ def _locate(statements: _Statements, witness: Witness) -> Layout:
                     votes[layout] = support
     most = max(votes.values(), default=0)
     best = [layout for layout, support in votes.items() if support == most]
+    # A whole number of other events is no proof where $TOT events fit between known places, too.
+    best += [layout for layout in votes if layout not in best and statements.bounds(layout)]
     if len(best) > 1 and all(layout.after <= described.available for layout in best):
         preferred = witness.prefers(best)
         best = best if preferred is None else [preferred]
@@ -278,23 +326,24 @@ def _no_whole_events(statements: _Statements, is_apart: bool) -> FcsDataError:
 
 
 def _list_candidates(statements: _Statements, witness: Witness) -> Iterator[Layout]:
-    total = statements.total
-    for rows in statements.parameters.formats:
+    total, rows = statements.total, statements.parameters.formats[0]
+    if rows.is_packed:
+        return
+    # A wrong $PnB of one channel may give whole events too.
+    if len(set(rows.widths)) == 1:
         for claim in statements.claims:
             layout = Layout(claim.span.begin, rows.count_events(len(claim.span)) or 0, rows)
-            # A wrong $PnB of one channel may give whole events too.
-            is_even = len(set(rows.widths)) == 1
             padding = layout.begin + rows.count_bytes(total or layout.n_events)
             is_padded = padding < layout.after and witness.is_blank(padding, layout.after)
-            if layout.n_events and not is_padded and (is_even or witness.runs_forward(layout)):
+            if layout.n_events and not is_padded:
                 yield layout
-        if total:
-            n_bytes = rows.count_bytes(total)
-            begins = {claim.span.begin for claim in statements.claims}
-            begins |= {claim.span.end + 1 - n_bytes for claim in statements.claims}
-            begins |= {statements.described.text.span.end + 1}
-            for begin in sorted(begins):
-                yield Layout(begin, total, rows)
+    if total:
+        n_bytes = rows.count_bytes(total)
+        begins = {claim.span.begin for claim in statements.claims}
+        begins |= {claim.span.end + 1 - n_bytes for claim in statements.claims}
+        begins |= {statements.described.text.span.end + 1}
+        for begin in sorted(begins):
+            yield Layout(begin, total, rows)
 
 
 def _count_support(layout: Layout, statements: _Statements, witness: Witness) -> int:
@@ -334,24 +383,49 @@ def _tell_located(layout: Layout, statements: _Statements) -> str:
     )
 
 
-def _undisplace(layout: Layout, described: DataSet, witness: Witness) -> Layout:
+def _undisplace(layout: Layout, statements: _Statements, witness: Witness) -> Layout:
     """Move a layout by as much as TEXT was changed in length without its offsets.
 
     Then HEADER's end of TEXT has no delimiter, and the file is longer or shorter by as much.
     """
-    behind = described.available - layout.after
-    is_stated = behind in (0, _CHECKSUM_BYTES)
-    if is_stated or described.shift or described.next_begin is not None:
+    described = statements.described
+    after = max([layout.after, *(span.end + 1 for span in statements.others)])
+    behind = described.available - after
+    shifts: tuple[int, ...] = (behind, behind - _CHECKSUM_BYTES)
+    if described.next_begin is not None:
+        shifts = (described.next_shift,)
+    if 0 in shifts or described.shift:
         return layout
-    for shift in (behind, behind - _CHECKSUM_BYTES):
+    for shift in shifts:
         moved = replace(layout, begin=layout.begin + shift, shift=shift)
-        if shift == 0 or abs(shift) > _MOST_SHIFT or moved.begin < HEADER_BYTES:
+        if abs(shift) > _MOST_SHIFT or moved.begin < HEADER_BYTES:
             continue
         if not witness.closes_text(0) and witness.closes_text(shift):
             return moved
-        if behind > 0 and witness.prefers([layout, moved]) is moved:
-            return moved
+        within = max(layout.after, moved.after) <= described.available
+        if within and abs(shift) < layout.rows.event_bits // 8:
+            _refuse_displaced(layout, moved, witness)
+    if 1 < behind < _CHECKSUM_BYTES and witness.is_checksum(after, described.available):
+        raise FcsDataError(
+            f"the file is cut short: {_CHECKSUM_BYTES - behind} bytes of its checksum are missing",
+            where="DATA",
+            advice=_AGAIN,
+        )
     return layout
+
+
+def _refuse_displaced(layout: Layout, moved: Layout, witness: Witness) -> None:
+    if (
+        not witness.is_blank(layout.after, moved.after)
+        and witness.prefers([layout, moved]) is moved
+    ):
+        raise FcsDataError(
+            f"DATA is stated at {layout.begin} to {layout.after - 1}, and fits better at "
+            f"{moved.begin} to {moved.after - 1}",
+            where="DATA",
+            expected="Time that runs forward, values within $PnR",
+            advice="Bytes were lost or added: " + _AGAIN.lower(),
+        )
 
 
 def _cut_short(layout: Layout, statements: _Statements) -> FcsDataError:

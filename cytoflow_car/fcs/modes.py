@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from cytoflow_car.errors import FcsTextError, FcsUnsupportedError
 from cytoflow_car.fcs.text import read_count, require
 
@@ -31,7 +33,8 @@ def read_byte_order(keywords: dict[str, str]) -> str:
     FcsUnsupportedError
         For an order that is neither rising nor falling, such as ``3,4,1,2``.
     """
-    places = [read_count(part) for part in require(keywords, "$BYTEORD").split(",")]
+    stated = require(keywords, "$BYTEORD")
+    places = [read_count(part) for part in re.split(r"\s*,\s*|\s+", stated)]
     rising = list(range(1, len(places) + 1))
     if places == rising:
         return "<"

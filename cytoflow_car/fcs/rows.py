@@ -47,25 +47,14 @@ class RowFormat:
 def list_formats(bits: Sequence[int]) -> tuple[RowFormat, ...]:
     """Return the ways in which values of such widths (``$PnB``) are stored, the standard's first.
 
-    The standard packs values without gaps. Where they are not of whole bytes, programs also begin
-    each event at a byte, or give each value whole bytes and state the bits that it uses.
+    The standard packs values without gaps. Where they are not of whole bytes, programs also give
+    each value whole bytes, and state the bits that it uses: then several channels are alike, and
+    a single one is a mistake.
     """
     standard = RowFormat(tuple(bits), sum(bits))
     odd = [f"$P{number}B" for number, width in enumerate(bits, 1) if width % 8]
-    if not odd:
+    if len(odd) < 2:
         return (standard,)
-    aligned = -(-standard.event_bits // 8) * 8
     words = tuple(next(word for word in _WORDS if word >= width) for width in bits)
-    whole_bytes = tuple(-(-width // 8) * 8 for width in bits)
-    others = (
-        RowFormat(standard.widths, aligned, "packed_events: each event begins at a byte"),
-        *(
-            RowFormat(
-                widths,
-                sum(widths),
-                f"bits_unpacked: {listed(odd)} is less than the bytes of a stored value",
-            )
-            for widths in (words, whole_bytes)
-        ),
-    )
-    return tuple(dict.fromkeys((standard, *others)))
+    flag = f"bits_unpacked: {listed(odd)} is less than the bytes of a stored value"
+    return standard, RowFormat(words, sum(words), flag)

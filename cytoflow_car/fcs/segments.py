@@ -7,7 +7,14 @@ from typing import BinaryIO
 
 from cytoflow_car.errors import FcsTextError
 from cytoflow_car.fcs.header import Header, Span
-from cytoflow_car.fcs.text import BLANKS, pair_words, parse_text, read_count, split_words
+from cytoflow_car.fcs.text import (
+    BLANKS,
+    is_closed,
+    pair_words,
+    parse_text,
+    read_count,
+    split_words,
+)
 
 _BEGINS = ("$BEGINSTEXT", "$BEGINDATA", "$BEGINANALYSIS")
 
@@ -75,7 +82,7 @@ def read_text(file: BinaryIO, base: int, size: int, header: Header, shift: int =
             expected="$PAR, $TOT …",
             advice="The HEADER points to a wrong place; export the file again.",
         )
-    more, more_doubts = _read_supplement(file, base, size, span, keywords, delimiter)
+    more, more_doubts = _read_supplement(file, base, size, span, keywords, delimiter, shift)
     return Text(more | keywords, span, delimiter, (*flags, *doubts, *more_doubts))
 
 
@@ -83,11 +90,6 @@ def read_span(file: BinaryIO, base: int, span: Span) -> bytes:
     """Return the bytes of a span of the data set that begins at byte `base`."""
     file.seek(base + span.begin)
     return file.read(len(span))
-
-
-def is_closed(segment: bytes, delimiter: bytes) -> bool:
-    """Whether a TEXT segment ends with its delimiter, but for blanks."""
-    return len(segment) > 1 and segment.rstrip(BLANKS).endswith(delimiter)
 
 
 def _find_end(
@@ -99,22 +101,28 @@ def _find_end(
     segment: bytes,
     delimiter: bytes,
 ) -> int:
-    """Return the last byte of TEXT: before DATA, and behind the last keyword of a list of them."""
+    """Return the last byte of TEXT: where HEADER says, unless its last delimiter is elsewhere."""
     if not delimiter:
         return stated.end
-    data = header.data
-    if data is not None and stated.begin < data.begin <= stated.end:
-        before = data.begin - stated.begin
-        return data.begin - 1 if is_closed(segment[:before], delimiter) else stated.end
     keywords = pair_words(split_words(segment.lstrip(BLANKS), delimiter))
     offsets = [read_count(keywords.get(key, "")) for key in _BEGINS]
-    offsets += [other.begin for other in (data, header.analysis) if other is not None]
-    begins = [begin for begin in offsets if begin is not None and stated.end < begin <= size - base]
-    if not begins:
-        return stated.end
-    gap = read_span(file, base, Span(stated.end + 1, min(begins) - 1))
-    is_list = b"$" in gap and gap.count(delimiter) > 1 and is_closed(gap, delimiter)
-    return min(begins) - 1 if is_list else stated.end
+    offsets += [other.begin for other in (header.data, header.analysis) if other is not None]
+    begins = sorted(begin for begin in offsets if begin is not None and begin > stated.begin)
+    for begin in begins:
+        inside = begin - stated.begin
+        if begin <= stated.end:
+            # The first byte of DATA is often counted to TEXT.
+            is_next = begin == stated.end and not is_closed(segment, delimiter)
+            is_end = is_closed(segment[:inside], delimiter) and delimiter not in segment[inside:]
+            if is_next or is_end:
+                return begin - 1
+        elif begin <= size - base:
+            gap = read_span(file, base, Span(stated.end + 1, begin - 1))
+            goes_on = not is_closed(segment, delimiter) or (
+                b"$" in gap and gap.count(delimiter) > 1
+            )
+            return begin - 1 if goes_on and is_closed(b" " + gap, delimiter) else stated.end
+    return stated.end
 
 
 def _read_supplement(
@@ -124,13 +132,29 @@ def _read_supplement(
     primary: Span,
     keywords: dict[str, str],
     delimiter: bytes,
+    shift: int,
 ) -> tuple[dict[str, str], list[str]]:
-    begin, end = (read_count(keywords.get(key) or "0") for key in ("$BEGINSTEXT", "$ENDSTEXT"))
-    if begin is None or end is None:
-        return {}, ["supplemental_text: its offsets are unreadable"]
+    words = [keywords.get(key, "") for key in ("$BEGINSTEXT", "$ENDSTEXT")]
+    begin, end = (read_count(word or "0") for word in words)
     # Some programs state the primary TEXT again.
-    if not 0 < begin < end or begin == primary.begin:
+    if (begin, end) == (0, 0) or begin == primary.begin:
         return {}, []
+    if all(words) and (begin == 0 or end == 0):
+        return {}, ["supplemental_text: one of its offsets is 0"]
+    if begin is None or end is None or end <= begin:
+        raise FcsTextError(
+            "$BEGINSTEXT or $ENDSTEXT is missing, unreadable or impossible",
+            where="TEXT",
+            expected="both 0, or the place of supplemental TEXT",
+            advice="Export the file again.",
+        )
+    begin, end = begin + shift, end + shift
+    if base + begin < size <= base + end:
+        raise FcsTextError(
+            f"the file ends at byte {size}, supplemental TEXT only at {base + end + 1}",
+            where="TEXT",
+            advice="The file is cut short: copy or export it again.",
+        )
     if base + end >= size:
         return {}, ["supplemental_text: it lies outside the file"]
     segment = read_span(file, base, Span(begin, end))

@@ -35,7 +35,15 @@ def parse_text(segment: bytes) -> tuple[dict[str, str], list[str]]:
             expected="a mark such as '/' or '|'",
             advice="The HEADER points to a wrong place; export the file again.",
         )
-    tokens, flags = _split_in_step(segment, delimiter)
+    tokens = split_words(segment, delimiter)
+    if _is_astray(tokens):
+        raise FcsTextError(
+            "keywords and values are out of step",
+            where="TEXT",
+            expected="a value for each keyword, with its delimiters",
+            advice="Export the file again.",
+        )
+    flags = [] if is_closed(segment, delimiter) else ["text_unclosed: TEXT ends without delimiter"]
     if len(tokens) % 2 and _decode(tokens[-1]):
         flags.append("text_odd: the last keyword has no value")
     seen: dict[str, str] = {}
@@ -47,6 +55,11 @@ def parse_text(segment: bytes) -> tuple[dict[str, str], list[str]]:
     if doubled:
         flags.append(f"keyword_doubled: {listed(doubled)}, the last value holds")
     return pair_words(tokens), flags
+
+
+def is_closed(segment: bytes, delimiter: bytes) -> bool:
+    """Whether a TEXT segment ends with its delimiter, but for blanks."""
+    return len(segment) > 1 and segment.rstrip(BLANKS).endswith(delimiter)
 
 
 def is_structural(word: str) -> bool:
@@ -99,26 +112,6 @@ def listed(names: Sequence[str], most: int = 6) -> str:
     return " ".join(names[:most]) + (f" and {rest} more" if rest > 0 else "")
 
 
-def _split_in_step(segment: bytes, delimiter: bytes) -> tuple[list[bytes], list[str]]:
-    """Split a segment so that no keyword stands in a value's place."""
-    tokens = split_words(segment, delimiter)
-    if not _is_astray(tokens):
-        return tokens, []
-    plain = segment.rstrip(BLANKS).split(delimiter)[1:-1]
-    for others, meaning in (
-        (plain, "empty values"),
-        ([token for token in plain if token], "one delimiter"),
-    ):
-        if not _is_astray(others):
-            return others, [f"text_delimiters: doubled delimiters are read as {meaning}"]
-    raise FcsTextError(
-        "keywords and values are out of step",
-        where="TEXT",
-        expected="a value for each keyword, with its delimiters",
-        advice="Export the file again.",
-    )
-
-
 def _is_astray(tokens: Sequence[bytes]) -> bool:
     """Whether a delimiter was lost, or is none: all keywords behind it are in values' places."""
     # What no keyword begins with was torn from a value.
@@ -142,6 +135,9 @@ def split_words(segment: bytes, delimiter: bytes) -> list[bytes]:
         elif delimiter == b"$" and run > 1 and is_value and place != last:
             # No value ends in '$' here: what follows is a keyword, its own '$' doubled or not.
             closes, escaped, opened = True, 0, b"$"
+        elif is_value and run == 2 and place == last and not pieces[-1].strip(BLANKS):
+            # Some programs end TEXT with two delimiters.
+            closes, escaped, opened = True, 0, b""
         elif is_value:
             closes, escaped, opened = run % 2 == 1, run // 2, b""
         else:
@@ -154,7 +150,7 @@ def split_words(segment: bytes, delimiter: bytes) -> list[bytes]:
             tokens.append(current)
             is_value, current = False, b""
         current += opened + pieces[place + 1]
-    if current.strip(b" \t\r\n\0") or is_value:
+    if current.strip(b" \t\r\n\0"):
         tokens.append(current)
     return tokens
 

@@ -51,7 +51,10 @@ def find_time(keywords: Mapping[str, str], detectors: Sequence[str]) -> TimeColu
 def read_time_step(keywords: Mapping[str, str]) -> tuple[float, tuple[str, ...]]:
     """Return the seconds of a step of Time and flags; 1 where the file does not state them."""
     if "$TIMESTEP" not in keywords:
-        return 1.0, ("timestep_missing: $TIMESTEP is absent, Time is not in seconds",)
+        # CellQuest and Diva write the milliseconds of a step into a keyword of their own.
+        ticks = read_number(keywords.get("TIMETICKS", ""))
+        told = "" if ticks is None else f", a step is {ticks:g} ms by TIMETICKS"
+        return 1.0, (f"timestep_missing: $TIMESTEP is absent, Time is not in seconds{told}",)
     step = read_number(keywords["$TIMESTEP"])
     if step is None or step <= 0:
         return 1.0, ("timestep_unreadable: $TIMESTEP is no number, Time is not in seconds",)
