@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from io import BufferedReader
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -43,8 +44,8 @@ class Place:
 
 
 def read_values(
-    file: BinaryIO, place: Place, parameters: ParameterList
-) -> npt.NDArray[np.float32] | npt.NDArray[np.float64]:
+    file: BufferedReader, place: Place, parameters: ParameterList
+) -> tuple[npt.NDArray[np.float32] | npt.NDArray[np.float64], tuple[str, ...]]:
     """Read events as linear values.
 
     Scaling (gain, logarithmic amplification, time step) is computed in float64 and rounded to the
@@ -60,6 +61,10 @@ def read_values(
     values
         (n_events, n_channels), read-only; float32 where that holds every stored value exactly,
         else float64. Without anything to convert it is a view of the file.
+    flags
+        Integer channels in which some values have bits above ``$PnR``. The standard masks them:
+        where they are no part of the value they are there in most events, and where a value is too
+        large in a few.
 
     Raises
     ------
@@ -71,20 +76,28 @@ def read_values(
     # Torn bytes can be signalling NaN, and a gain of 1e-300 overflows: checks of quality count
     # what is not finite, so a warning here would only be lost.
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        beyond = np.zeros(len(columns), dtype=np.intp)
         if place.n_events == 0:
             values: Array = np.empty((0, len(columns)), dtype=_storage_type(columns))
         elif types in ({"F"}, {"D"}):
             values = _read_floats(file, place, parameters)
         else:
-            values = _read_mixed(file, place, parameters)
+            values, beyond = _read_mixed(file, place, parameters)
     values.flags.writeable = False
-    return values
+    flags = tuple(
+        f"range_exceeded: {column.channel.detector} in {n_beyond} of {place.n_events} events, "
+        "bits above $PnR are masked"
+        for column, n_beyond in zip(columns, beyond, strict=True)
+        if 0 < n_beyond < place.n_events / 2
+    )
+    return values, flags
 
 
-def read_stored(file: BinaryIO, place: Place, columns: tuple[Parameter, ...]) -> list[Array]:
+def read_stored(file: BufferedReader, place: Place, columns: tuple[Parameter, ...]) -> list[Array]:
     """Read values as they are stored, without mask or scaling: one array (n_events,) a column."""
     file.seek(place.offset)
-    content = np.fromfile(file, np.uint8, place.rows.count_bytes(place.n_events))
+    content = np.empty(place.rows.count_bytes(place.n_events), dtype=np.uint8)
+    _fill(file, content)
     return _split_rows(content, place, columns, place.n_events)
 
 
@@ -96,7 +109,7 @@ def _storage_type(columns: tuple[Parameter, ...]) -> np.dtype[Any]:
     return np.dtype(np.float32 if exact else np.float64)
 
 
-def _read_floats(file: BinaryIO, place: Place, parameters: ParameterList) -> Array:
+def _read_floats(file: BufferedReader, place: Place, parameters: ParameterList) -> Array:
     columns = parameters.parameters
     stored_type = np.dtype(f"{place.order}f{columns[0].bits // 8}")
     shape = (place.n_events, len(columns))
@@ -105,33 +118,49 @@ def _read_floats(file: BinaryIO, place: Place, parameters: ParameterList) -> Arr
         return np.asarray(
             np.memmap(file, dtype=stored_type, mode="r", offset=place.offset, shape=shape)
         )
-    # Converted in its own place, so that the file is not held in memory beside it.
+    # Read and converted block by block in its place, while a block is in the processor's cache.
+    values: Array = np.empty(shape, stored_type)
+    native = values.view(stored_type.newbyteorder("="))
     file.seek(place.offset)
-    values = np.fromfile(file, stored_type, shape[0] * shape[1]).reshape(shape)
-    if not stored_type.isnative:
-        values = values.byteswap(inplace=True).view(stored_type.newbyteorder("="))
     for block in _blocks(place.n_events):
-        rows = values[block]
+        _fill(file, values[block])
+        if not stored_type.isnative:
+            values[block].byteswap(inplace=True)
+        rows = native[block]
         _finish(rows, list(rows.T), parameters)
-    return values
+    return native
 
 
-def _read_mixed(file: BinaryIO, place: Place, parameters: ParameterList) -> Array:
+def _read_mixed(
+    file: BufferedReader, place: Place, parameters: ParameterList
+) -> tuple[Array, npt.NDArray[np.intp]]:
+    """Return values, and of each column how many had bits above its range."""
     columns = parameters.parameters
     values: Array = np.empty((place.n_events, len(columns)), dtype=_storage_type(columns))
+    beyond = np.zeros(len(columns), dtype=np.intp)
     file.seek(place.offset)
     for block in _blocks(place.n_events):
         n_events = block.stop - block.start
-        content = np.fromfile(file, np.uint8, place.rows.count_bytes(n_events))
+        content = np.empty(place.rows.count_bytes(n_events), dtype=np.uint8)
+        _fill(file, content)
         stored = _split_rows(content, place, columns, n_events)
-        masked = [
-            _mask(one, column) if column.data_type == "I" else one
-            for one, column in zip(stored, columns, strict=True)
-        ]
-        for number, one in enumerate(masked):
-            values[block, number] = one
-        _finish(values[block], masked, parameters)
-    return values
+        for number, column in enumerate(columns):
+            if column.data_type == "I" and column.used_bits < stored[number].dtype.itemsize * 8:
+                mask = stored[number].dtype.type((1 << column.used_bits) - 1)
+                beyond[number] += np.count_nonzero(stored[number] > mask)
+                stored[number] = stored[number] & mask
+            values[block, number] = stored[number]
+        _finish(values[block], stored, parameters)
+    return values, beyond
+
+
+def _fill(file: BufferedReader, block: Array) -> None:
+    if file.readinto(block.view(np.uint8).data) != block.nbytes:
+        raise FcsDataError(
+            "the file became shorter while it was read",
+            where="DATA",
+            advice="Wait until it is written or copied, then read it again.",
+        )
 
 
 def _finish(values: Array, stored: list[Array], parameters: ParameterList) -> None:
@@ -152,12 +181,6 @@ def _scale(stored: npt.NDArray[np.float64], column: Parameter) -> Array:
     if column.is_logarithmic:
         return channel.offset * 10.0 ** (channel.decades * stored / column.stored_range)
     return stored * column.factor / channel.gain
-
-
-def _mask(whole: Array, column: Parameter) -> Array:
-    if column.used_bits >= whole.dtype.itemsize * 8:
-        return whole
-    return whole & whole.dtype.type((1 << column.used_bits) - 1)
 
 
 def _split_rows(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import mmap
 import re
 from dataclasses import dataclass
-from typing import BinaryIO
+from io import BufferedReader
 
 from cytoflow_car.errors import FcsDatasetError, FcsError
 from cytoflow_car.fcs.header import Header, parse_header
@@ -57,7 +57,7 @@ class _Found:
     text: Text
 
 
-def choose_dataset(file: BinaryIO, size: int, wanted: int | None) -> DataSet:
+def choose_dataset(file: BufferedReader, size: int, wanted: int | None) -> DataSet:
     """Read HEADER and TEXT of one data set.
 
     Where none is asked for and there are several, it is the only one of FCS 3 (LMD files hold
@@ -117,7 +117,7 @@ def choose_dataset(file: BinaryIO, size: int, wanted: int | None) -> DataSet:
 
 
 def _find_next(
-    file: BinaryIO, size: int, last: _Found, doubts: list[str], number: int
+    file: BufferedReader, size: int, last: _Found, doubts: list[str], number: int
 ) -> int | None:
     """Return where the next data set begins; each begins behind the last, so the search ends."""
     stated = last.text.keywords.get("$NEXTDATA", "")
@@ -136,7 +136,7 @@ def _find_next(
     return None
 
 
-def _search_magic(file: BinaryIO, size: int, begin: int) -> int | None:
+def _search_magic(file: BufferedReader, size: int, begin: int) -> int | None:
     if begin >= size:
         return None
     with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from io import BufferedReader
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -58,7 +59,7 @@ class FileWitness:
     """
 
     def __init__(
-        self, file: BinaryIO, described: DataSet, order: str, parameters: ParameterList
+        self, file: BufferedReader, described: DataSet, order: str, parameters: ParameterList
     ) -> None:
         self._file = file
         self._described = described
@@ -103,7 +104,7 @@ class FileWitness:
             return _weigh(self._file, place, self._parameters)
 
 
-def _weigh(file: BinaryIO, place: Place, parameters: ParameterList) -> Evidence:
+def _weigh(file: BufferedReader, place: Place, parameters: ParameterList) -> Evidence:
     try:
         stored = read_stored(file, place, parameters.parameters)
     except FcsDataError:

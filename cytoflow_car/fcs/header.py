@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import BinaryIO
+from io import BufferedReader
 
 from cytoflow_car.errors import FcsHeaderError, FcsUnsupportedError, NotFcsError
 
@@ -49,7 +49,7 @@ class Header:
     flags: tuple[str, ...] = ()
 
 
-def parse_header(file: BinaryIO, base: int, size: int) -> Header:
+def parse_header(file: BufferedReader, base: int, size: int) -> Header:
     """Read the HEADER of the data set that begins at byte `base` of a file of `size` bytes.
 
     Raises

@@ -144,7 +144,10 @@ class _Statements:
         """Return where TEXT says that a segment lies; None where it says nothing."""
         keywords, shift = self.described.text.keywords, self.described.shift
         begin, end = (read_count(keywords.get(f"${key}{name}", "")) for key in ("BEGIN", "END"))
-        return Span(begin + shift, end + shift) if begin and end else None
+        # Some programs state the primary TEXT again.
+        if not begin or not end or begin == self.described.text.span.begin:
+            return None
+        return Span(begin + shift, end + shift)
 
     def bounds(self, layout: Layout) -> bool:
         """Whether ``$TOT`` events fill a layout, and each of its ends is stated or known."""

@@ -90,7 +90,7 @@ def read_fcs(path: str | os.PathLike[str], dataset: int | None = None) -> Sample
     """
     with _opened(path) as (file, size):
         header, parameters, place = _describe(file, choose_dataset(file, size, dataset))
-        values = read_values(file, place, parameters)
+        values, value_flags = read_values(file, place, parameters)
     return Sample(
         events=Events(values, header.channels),
         version=header.version,
@@ -102,7 +102,7 @@ def read_fcs(path: str | os.PathLike[str], dataset: int | None = None) -> Sample
         acquired_on=header.acquired_on,
         began_at=header.began_at,
         ended_at=header.ended_at,
-        flags=header.flags,
+        flags=(*header.flags, *value_flags),
     )
 
 

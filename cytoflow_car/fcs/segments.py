@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import BinaryIO
+from io import BufferedReader
 
 from cytoflow_car.errors import FcsTextError
 from cytoflow_car.fcs.header import Header, Span
@@ -42,7 +42,7 @@ class Text:
     flags: tuple[str, ...]
 
 
-def read_text(file: BinaryIO, base: int, size: int, header: Header, shift: int = 0) -> Text:
+def read_text(file: BufferedReader, base: int, size: int, header: Header, shift: int = 0) -> Text:
     """Read the keywords of a data set: primary TEXT, and supplemental TEXT where there is one.
 
     Parameters
@@ -86,14 +86,14 @@ def read_text(file: BinaryIO, base: int, size: int, header: Header, shift: int =
     return Text(more | keywords, span, delimiter, (*flags, *doubts, *more_doubts))
 
 
-def read_span(file: BinaryIO, base: int, span: Span) -> bytes:
+def read_span(file: BufferedReader, base: int, span: Span) -> bytes:
     """Return the bytes of a span of the data set that begins at byte `base`."""
     file.seek(base + span.begin)
     return file.read(len(span))
 
 
 def _find_end(
-    file: BinaryIO,
+    file: BufferedReader,
     base: int,
     size: int,
     header: Header,
@@ -126,7 +126,7 @@ def _find_end(
 
 
 def _read_supplement(
-    file: BinaryIO,
+    file: BufferedReader,
     base: int,
     size: int,
     primary: Span,
