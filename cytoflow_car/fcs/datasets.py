@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mmap
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from io import BufferedReader
 
@@ -34,6 +35,8 @@ class DataSet:
         Where the next data set begins, counted from `base`; None behind the last one.
     next_shift
         How far that is from where ``$NEXTDATA`` says.
+    companion
+        Keywords of the first data set, where this is another one with as many events; else empty.
     shift
         Bytes by which TEXT is longer than the HEADER says, and DATA lies behind its stated place.
     """
@@ -46,6 +49,7 @@ class DataSet:
     n_datasets: int
     next_begin: int | None
     next_shift: int
+    companion: Mapping[str, str]
     flags: tuple[str, ...]
     shift: int = 0
 
@@ -112,8 +116,17 @@ def choose_dataset(file: BufferedReader, size: int, wanted: int | None) -> DataS
         n_datasets=len(found),
         next_begin=next_begin,
         next_shift=0 if next_begin is None or stated is None else next_begin - stated,
+        companion=_find_companion(found, chosen),
         flags=(*doubts, *chosen.header.flags),
     )
+
+
+def _find_companion(found: list[_Found], chosen: _Found) -> Mapping[str, str]:
+    # Cytometers of Beckman Coulter write the events as FCS 2.0 and, behind that, as FCS 3.0.
+    first = found[0].text.keywords
+    are_pair = [one.header.version[:4] for one in found] == ["FCS2", "FCS3"]
+    are_same = first.get("$TOT") == chosen.text.keywords.get("$TOT")
+    return first if are_pair and are_same and chosen is not found[0] else {}
 
 
 def _find_next(

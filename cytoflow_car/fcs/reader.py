@@ -11,6 +11,7 @@ from io import BufferedReader
 from pathlib import Path
 
 from cytoflow_car.errors import FcsError
+from cytoflow_car.fcs.companion import share_facts, share_stains
 from cytoflow_car.fcs.data import Place, read_values
 from cytoflow_car.fcs.datasets import DataSet, choose_dataset
 from cytoflow_car.fcs.evidence import FileWitness
@@ -163,9 +164,12 @@ def _describe(file: BufferedReader, described: DataSet) -> tuple[FileHeader, Par
     if layout.shift:
         return _describe(file, _displace(file, described, layout.shift))
     place = Place(described.base + layout.begin, layout.n_events, order, layout.rows)
-    channels = tuple(parameter.channel for parameter in parameters.parameters)
+    channels, stain_flags = share_stains(
+        [parameter.channel for parameter in parameters.parameters], described.companion
+    )
+    facts = share_facts(keywords, described.companion)
     spillover, spillover_flags = read_spillover(keywords, channels)
-    acquired_on, date_flags = read_date(keywords)
+    acquired_on, date_flags = read_date(facts)
     header = FileHeader(
         version=described.header.version,
         dataset=described.number,
@@ -174,16 +178,17 @@ def _describe(file: BufferedReader, described: DataSet) -> tuple[FileHeader, Par
         channels=channels,
         spillover=spillover,
         time_channel=None if parameters.time is None else parameters.time.column,
-        instrument=read_instrument(keywords),
+        instrument=read_instrument(facts),
         acquired_on=acquired_on,
-        began_at=read_clock(keywords, "$BTIM"),
-        ended_at=read_clock(keywords, "$ETIM"),
+        began_at=read_clock(facts, "$BTIM"),
+        ended_at=read_clock(facts, "$ETIM"),
         flags=(
             *described.flags,
             *described.text.flags,
             *mode_flags,
             *parameters.flags,
             *layout.flags,
+            *stain_flags,
             *_check_analysis(described),
             *spillover_flags,
             *date_flags,
