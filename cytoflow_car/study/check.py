@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from cytoflow_car.errors import CytoflowCarError
-from cytoflow_car.fcs import FileHeader, hash_file, read_header
+from cytoflow_car.fcs import FileHeader, hash_file, is_repair, read_header
 from cytoflow_car.gating.tree import control_cuts
 from cytoflow_car.preprocess.compensation import fluorescence_channels
 from cytoflow_car.preprocess.panel import assign_markers
@@ -108,6 +108,8 @@ def _read_headers(rows: list[SheetRow], findings: list[Finding]) -> dict[str, Fi
 def _check_file(row: SheetRow, header: FileHeader, templates: Templates) -> Iterator[Finding]:
     if header.n_events == 0:
         yield _error(row, "the file has no events", "file")
+    for flag in header.flags:
+        yield _warning(row, f"{'repaired' if is_repair(flag) else 'note'}: {flag}", "file")
     if row.role not in ("specimen", *CONTROL_ROLES):
         return
     for name in row.templates:

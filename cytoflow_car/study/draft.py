@@ -31,7 +31,7 @@ _ROLES = {"fmo": "fmo", "isotype": "isotype", "iso": "isotype", "untransduced": 
 
 
 def draft_sheet(folder: Path, sheet_folder: Path | None = None) -> list[dict[str, str]]:
-    """Guess a row of ``samples.csv`` for every ``.fcs`` and ``.lmd`` file below a folder.
+    """Guess a row of ``samples.csv`` for every FCS file below a folder.
 
     Parameters
     ----------
@@ -53,12 +53,19 @@ def draft_sheet(folder: Path, sheet_folder: Path | None = None) -> list[dict[str
 
 
 def find_files(folder: Path) -> list[Path]:
-    """Return the ``.fcs`` and ``.lmd`` files below a folder, sorted."""
-    return sorted(
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in (".fcs", ".lmd") and path.is_file()
-    )
+    """Return the FCS files below a folder, sorted: by suffix, or by how they begin.
+
+    CellQuest gives its files suffixes such as ``.001`` or the well.
+    """
+    return sorted(path for path in folder.rglob("*") if path.is_file() and _is_fcs(path))
+
+
+def _is_fcs(path: Path) -> bool:
+    if path.suffix.lower() in (".fcs", ".lmd"):
+        return True
+    with suppress(OSError), path.open("rb") as file:
+        return re.match(rb"FCS\d\.\d", file.read(6)) is not None
+    return False
 
 
 def _guess(path: Path, sheet_folder: Path) -> dict[str, str]:

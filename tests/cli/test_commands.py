@@ -286,12 +286,43 @@ def test_inspect_shows_the_panel_and_no_person(one_file: Path) -> None:
     assert "Jane" not in done.output
 
 
+def test_inspect_tells_repairs_and_faults_and_keeps_keywords_of_persons(one_file: Path) -> None:
+    content = bytearray(one_file.read_bytes())
+    # The end of DATA by HEADER, one byte further than by TEXT; and an event of infinity.
+    content[34:42] = b"%8d" % (int(content[34:42]) + 1)
+    content[-4:] = np.float32(np.inf).tobytes()
+    one_file.write_bytes(content)
+    done = call("inspect", one_file, "--keywords")
+    assert done.exit_code == 0, done.output
+    lines = [" ".join(line.split()) for line in done.stdout.splitlines()]
+    assert any(line.startswith("repaired data_offsets_differ: HEADER states") for line in lines)
+    assert "note not_finite: 1 events hold what is no number; no gate takes them" in lines
+    assert "$P2S CD19 PE" in lines
+    assert "$SRC (not shown)" in lines
+    assert "Jane" not in done.output
+
+
 def test_inspect_of_a_folder_goes_on_after_a_torn_file(one_file: Path) -> None:
     (one_file.parent / "a.fcs").write_bytes(b"torn")
+    (one_file.parent / "notes.txt").write_text("no FCS file", encoding="utf-8")
+    # CellQuest names its files so.
+    one_file.with_name("tube.001").write_bytes(one_file.read_bytes())
     done = call("inspect", one_file.parent)
     assert done.exit_code == 1
-    assert done.stderr.startswith("a.fcs: ")
-    assert done.stdout.startswith("P01_PB_d7_T.fcs: FCS3")
+    assert [line.partition(":")[0] for line in done.stderr.splitlines()] == ["a.fcs"]
+    head, *lines = done.stdout.splitlines()
+    assert head.split()[0] == "file"
+    assert [line.split()[:2] for line in lines] == [
+        ["P01_PB_d7_T.fcs", "FCS3.1"],
+        ["tube.001", "FCS3.1"],
+    ]
+
+
+def test_inspect_does_not_steer_the_terminal(one_file: Path) -> None:
+    one_file.write_bytes(one_file.read_bytes().replace(b"CD19 PE", b"CD19\x1b[2"))
+    done = call("inspect", one_file)
+    assert "CD19?[2" in done.stdout
+    assert "\x1b" not in done.output
 
 
 def test_inspect_of_a_torn_file_or_an_empty_folder(tmp_path: Path) -> None:
