@@ -39,8 +39,11 @@ def inspect(ctx: click.Context, path: Path, dataset: int | None, keywords: bool)
         click.echo(_plain(line))
     if keywords:
         click.echo()
-        for key, value in sorted(inspected.keywords.items()):
-            click.echo(_plain(f"{key}  {'(not shown)' if value is None else value}"))
+        for key, value in inspected.keywords.items():
+            if value is not None:
+                click.echo(_plain(f"{key}  {value}"))
+        withheld = [key for key, value in inspected.keywords.items() if value is None]
+        click.echo(_plain(f"not shown, could name a person or a day: {', '.join(withheld)}"))
 
 
 def _inspect_folder(folder: Path) -> int:

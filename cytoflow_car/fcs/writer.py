@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cytoflow_car.errors import FcsDataError, FcsError, FcsTextError, SpilloverError
+from cytoflow_car.fcs.reader import read_fcs
 from cytoflow_car.fcs.text import is_structural, read_number
 from cytoflow_car.fcs.timing import find_time
 from cytoflow_car.model.events import Events, Spillover
@@ -28,7 +29,8 @@ def write_fcs(
 ) -> None:
     """Write events as an FCS 3.1 file: float32, little-endian, linear, gain 1.
 
-    The file appears under its name when it is complete. Equal input gives equal bytes.
+    The file is read back, and appears under its name when it is complete. Equal input gives equal
+    bytes.
 
     Parameters
     ----------
@@ -66,12 +68,14 @@ def write_fcs(
             metadata[f"P{number}V"] = _number(channel.voltage)
     if spillover is not None:
         metadata["SPILLOVER"] = _spell_spillover(spillover, events, path.name)
+    stored = _stored_values(events, keywords, path.name)
     values = array("f")
-    values.frombytes(_stored_values(events, keywords, path.name).tobytes())
+    values.frombytes(stored.tobytes())
     # The process number keeps two writers of one file apart.
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         _create(unfinished, values, events, metadata)
+        _check_written(unfinished, stored, events, path.name)
         os.replace(unfinished, path)
     except OSError as error:
         raise FcsError(
@@ -169,6 +173,23 @@ def _create(path: Path, values: array[float], events: Events, metadata: dict[str
         except Exception as error:
             if "calculating text offset" not in str(error) or gain == spellings[-1]:
                 raise
+
+
+def _check_written(path: Path, stored: npt.NDArray[np.float32], events: Events, name: str) -> None:
+    sample = read_fcs(path)
+    # Time comes back in seconds.
+    kept = [column for column in range(stored.shape[1]) if column != sample.time_channel]
+    if (
+        sample.events.detectors != events.detectors
+        or [channel.marker for channel in sample.events.channels]
+        != [channel.marker for channel in events.channels]
+        or not np.array_equal(sample.events.values[:, kept], stored[:, kept], equal_nan=True)
+    ):
+        raise FcsError(
+            "the file reads back otherwise than it was written",
+            where=name,
+            advice="Look for unusual signs in names of channels and keywords.",
+        )
 
 
 def _time_step(keywords: Mapping[str, str]) -> float | None:
