@@ -17,7 +17,7 @@ from cytoflow_car.fcs.datasets import DataSet, choose_dataset
 from cytoflow_car.fcs.evidence import FileWitness
 from cytoflow_car.fcs.facts import read_clock, read_date, read_instrument, read_spillover
 from cytoflow_car.fcs.header import Span
-from cytoflow_car.fcs.layout import find_events
+from cytoflow_car.fcs.locate import find_events
 from cytoflow_car.fcs.modes import read_byte_order, refuse_other_modes
 from cytoflow_car.fcs.parameters import ParameterList, read_parameters
 from cytoflow_car.fcs.segments import read_text

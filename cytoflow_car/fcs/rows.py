@@ -21,13 +21,13 @@ class RowFormat:
         Bits from the beginning of a value to the beginning of the next.
     event_bits
         Bits from the beginning of an event to the beginning of the next.
-    flag
-        What departs from the standard; empty for what TEXT states.
+    flags
+        What departs from the standard; none for what TEXT states.
     """
 
     widths: tuple[int, ...]
     event_bits: int
-    flag: str = ""
+    flags: tuple[str, ...] = ()
 
     @property
     def is_packed(self) -> bool:
@@ -57,4 +57,4 @@ def list_formats(bits: Sequence[int]) -> tuple[RowFormat, ...]:
         return (standard,)
     words = tuple(next(word for word in _WORDS if word >= width) for width in bits)
     flag = f"bits_unpacked: {listed(odd)} is less than the bytes of a stored value"
-    return standard, RowFormat(words, sum(words), flag)
+    return standard, RowFormat(words, sum(words), (flag,))
