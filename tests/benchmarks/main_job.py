@@ -9,25 +9,19 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import statistics
-import subprocess
-import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import flowkit
 import numpy as np
 from flowkit_way import build_strategy, gate_with_flowkit
+from measuring import ROUNDS, find_data, measure_peak, tell_aims, time_in_turns
 from our_way import count_unequal_members, gate_tube, make_job
 from specimen import N_CHANNELS, write_tube
 
 from cytoflow_car.fcs import read_fcs
 from cytoflow_car.pipeline import analyse_sample
-
-_ROUNDS = 5
 
 #: What is wanted: figure, the comparison in words, and the bound.
 _AIMS = (
@@ -68,7 +62,7 @@ def measure(path: Path, n_events: int) -> dict[str, float]:
     if any(unequal.values()):
         raise SystemExit(f"memberships differ, events by gate: {unequal}")
     job = make_job(path)
-    begin = _find_data(path)
+    begin = find_data(path)
 
     def bare_read() -> None:
         np.fromfile(path, "<f4", n_events * N_CHANNELS, offset=begin).byteswap()
@@ -80,14 +74,12 @@ def measure(path: Path, n_events: int) -> dict[str, float]:
         "flowkit_read_s": lambda: flowkit.Sample(path),
         "flowkit_s": lambda: gate_with_flowkit(path, strategy).report,
     }
-    # The ways take turns, so that whatever else the machine does hits all of them.
-    rounds = [{name: _seconds(way) for name, way in ways.items()} for _ in range(1 + _ROUNDS)]
-    figures = {name: statistics.median(turn[name] for turn in rounds[1:]) for name in ways}
+    figures = time_in_turns(ways)
     figures["file_bytes"] = float(path.stat().st_size)
     figures["flowkit_over_ours"] = figures["flowkit_s"] / figures["ours_s"]
     figures["ours_over_bare_read"] = figures["ours_s"] / figures["bare_read_s"]
     figures["flowkit_read_over_our_read"] = figures["flowkit_read_s"] / figures["our_read_s"]
-    peak = _peak_memory(path)
+    peak = measure_peak("peak_memory.py", path)
     if peak is not None:
         figures["peak_bytes"] = float(peak)
         figures["peak_over_file"] = peak / figures["file_bytes"]
@@ -98,7 +90,7 @@ def tell(figures: dict[str, float], n_events: int) -> str:
     """Return the figures as a table."""
     lines = [
         f"{n_events} events x {N_CHANNELS} channels, {figures['file_bytes'] / 1e6:.0f} MB",
-        f"12 gates, equal membership for every event; medians of {_ROUNDS}",
+        f"12 gates, equal membership for every event; medians of {ROUNDS}",
         "",
         f"{'':28}{'ours':>12}{'FlowKit':>12}{'bare read':>12}",
         f"{'file to measurements, ms':28}{1e3 * figures['ours_s']:12.0f}"
@@ -108,41 +100,7 @@ def tell(figures: dict[str, float], n_events: int) -> str:
     ]
     if "peak_bytes" in figures:
         lines.append(f"{'peak above imports, MB':28}{figures['peak_bytes'] / 1e6:12.0f}")
-    lines.append("")
-    for name, words, sense, bound in _AIMS:
-        if name not in figures:
-            lines.append(f"{words:44}  not measured on this system")
-            continue
-        met = figures[name] >= bound if sense == ">=" else figures[name] <= bound
-        verdict = "met" if met else "missed"
-        lines.append(f"{words:44}{figures[name]:8.2f}   aim {sense} {bound:g}: {verdict}")
-    return "\n".join(lines)
-
-
-def _seconds(way: Callable[[], object]) -> float:
-    begin = time.perf_counter()
-    way()
-    return time.perf_counter() - begin
-
-
-def _find_data(path: Path) -> int:
-    """Return the first byte of DATA, from the HEADER."""
-    with path.open("rb") as file:
-        return int(file.read(58)[26:34])
-
-
-def _peak_memory(path: Path) -> int | None:
-    """Measure in a fresh process, where nothing but our way has run; None where it cannot be."""
-    if not Path("/proc/self/clear_refs").exists():
-        return None
-    finished = subprocess.run(
-        [sys.executable, str(Path(__file__).with_name("peak_memory.py")), str(path)],
-        check=True,
-        capture_output=True,
-        encoding="utf-8",
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-    )
-    return int(finished.stdout)
+    return "\n".join([*lines, "", tell_aims(figures, _AIMS)])
 
 
 if __name__ == "__main__":
