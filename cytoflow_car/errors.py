@@ -16,6 +16,7 @@
     ├── GateError                a gate's geometry or placement is impossible
     ├── MeasurementError         a measurement asks for what is not there
     ├── TemplateError            a gating template is wrong
+    ├── InteropError             another program cannot be used, or its data not be taken over
     └── StudyError               the study folder (sheet, overrides …) is wrong
 
 An error says where, what was found, what was expected and what to do. Anything that is not a
@@ -152,6 +153,12 @@ class TemplateError(CytoflowCarError):
     """A gating template cannot be used as it is written."""
 
     code = "template"
+
+
+class InteropError(CytoflowCarError):
+    """Another program cannot be used here, or what it made cannot be taken over as it is."""
+
+    code = "interop"
 
 
 class StudyError(CytoflowCarError):

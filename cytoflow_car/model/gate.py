@@ -47,7 +47,11 @@ class RectangleGate:
 
 @dataclass(frozen=True, slots=True)
 class PolygonGate:
-    """Polygon of at least three vertices, edge included; even-odd rule where edges cross."""
+    """Polygon of at least three vertices; even-odd rule where edges cross.
+
+    Left and lower edges belong to it, right and upper ones do not, so that an event on a line that
+    two polygons share lies in one of them.
+    """
 
     dimensions: tuple[Dimension, Dimension]
     vertices: tuple[tuple[float, float], ...]
