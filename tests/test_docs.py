@@ -20,6 +20,7 @@ import pytest
 import cytoflow_car
 from cytoflow_car import errors
 from cytoflow_car.cli import cli
+from cytoflow_car.fcs import is_repair
 from cytoflow_car.gating import METHODS
 from cytoflow_car.gating.tree import PopulationRule
 from cytoflow_car.measure import MEASURES
@@ -176,6 +177,32 @@ def _flags_in_the_code() -> Iterator[str]:
                     flag = re.fullmatch(r"([A-Z]+(?:_[A-Z]+)+):?", node.value)
                     if flag:
                         yield flag[1]
+
+
+def test_every_flag_of_reading_is_described() -> None:
+    flags = set(_flags_of_reading())
+    assert set(entries("fcs-files.md", "Flags")) == flags
+    assert set(entries("statuses-and-flags.md", "Flags of reading FCS files")) == flags
+
+
+def test_repairs_are_told_from_notes() -> None:
+    described = {
+        name: cells.split(" | ")[1].partition(":")[0]
+        for name, cells in entries("fcs-files.md", "Flags").items()
+    }
+    assert described == {name: "repaired" if is_repair(name) else "noted" for name in described}
+
+
+def _flags_of_reading() -> Iterator[str]:
+    """Yield the names in texts that begin with ``name: `` and in ``doubts.add("name", …)``."""
+    for path in (ROOT / "cytoflow_car" / "fcs").glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                flag = re.match(r"([a-z]+(?:_[a-z]+)+): ", node.value)
+                if flag:
+                    yield flag[1]
+            elif isinstance(node, ast.Call) and ast.unparse(node.func) == "doubts.add":
+                yield ast.literal_eval(node.args[0])
 
 
 def _commands(command: click.Command, name: str) -> Iterator[tuple[str, click.Command]]:

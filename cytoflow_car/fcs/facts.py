@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from cytoflow_car.model.events import Channel, Spillover
 
 #: In the order in which they are looked for.
 _SPILLOVER_KEYWORDS = ("$SPILLOVER", "$SPILL", "SPILLOVER", "SPILL")
+_OTHER_COMPENSATION = re.compile(r"\$COMP|\$DFC\d+TO\d+")
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _DATE_PARTS = re.compile(r"(\d{1,4})[-/ .]([A-Za-z]{3,9}|\d{2})[-/ .](\d{1,4})")
 _CLOCK = re.compile(r"\d{1,2}:\d{2}(:\d{2}([:.]\d{1,6})?)?", re.ASCII)
@@ -53,12 +54,22 @@ def read_spillover(
         if len(set(detectors)) < n:
             return None, (f"spillover_unreadable: {source} names a detector twice",)
         matrix = matrix.reshape(n, n)
-        matrix.flags.writeable = False
         flags = [f"spillover_unknown: {source} {listed(unknown)}"] if unknown else []
+        if np.allclose(matrix.diagonal(), 100.0):
+            matrix = matrix / 100.0
+            flags.append(f"spillover_percent: {source} is in percent, and was divided by 100")
+        matrix.flags.writeable = False
         if not np.allclose(matrix.diagonal(), 1.0):
             flags.append(f"spillover_diagonal: {source} has other numbers than 1 on its diagonal")
         return Spillover(detectors, matrix, source), tuple(flags)
-    return None, ()
+    return None, tuple(_tell_others(keywords))
+
+
+def _tell_others(keywords: Mapping[str, str]) -> Iterator[str]:
+    """Flag compensation by keywords of FCS 2.0 and 3.0 that is not read."""
+    stated = [key for key in keywords if _OTHER_COMPENSATION.fullmatch(key)]
+    if any(set(keywords[key]) & set("123456789") for key in stated):
+        yield f"compensation_unread: {listed(stated, 3)} is not used"
 
 
 def _resolve(

@@ -19,7 +19,7 @@ _REPAIRS = frozenset(
         "bits_unpacked", "range_unreadable", "amplification_missing", "amplification_ignored",
         "amplification_offset", "gain_ignored", "gain_unreadable", "data_end_off_by_one",
         "data_offsets_differ", "data_located", "tot_mismatch", "tot_missing",
-        "stains_from_dataset",
+        "stains_from_dataset", "spillover_percent",
     }
 )  # fmt: skip
 #: Keywords whose values tell of the instrument and of the file, and never of a person.

@@ -93,7 +93,7 @@ def read_parameters(keywords: dict[str, str]) -> ParameterList:
         When ``$PAR`` disagrees with the channels, or a keyword that values depend on is missing,
         unreadable or impossible.
     FcsUnsupportedError
-        For ASCII data, packed integers and mixed data types.
+        For values of varying length, and digits beside binary values.
     """
     data_type = _read_data_type(keywords)
     n_channels = require_count(keywords, "$PAR")
@@ -118,6 +118,8 @@ def read_parameters(keywords: dict[str, str]) -> ParameterList:
     ]
     if time is not None:
         time = _weigh_halves(time, parameters)
+        if parameters[time.column].is_logarithmic:
+            doubts.add("amplification_ignored", f"$P{time.column + 1}E", "is not for Time")
         parameters[time.column] = _in_seconds(parameters, time, step)
     surplus = any(f"$P{n_channels + 1}{kind}" in keywords for kind in "NB")
     flags = doubts.tell() + time_flags
@@ -228,7 +230,7 @@ def _in_seconds(parameters: list[Parameter], time: TimeColumns, step: float) -> 
     if time.high is not None:
         reach = parameters[time.high].stored_range * time.weight
     # Cytometers write the time step into the gain of Time as well; it would count twice.
-    channel = replace(stored.channel, range=reach * step, gain=1.0)
+    channel = replace(stored.channel, range=reach * step, gain=1.0, decades=0.0, offset=0.0)
     return replace(stored, channel=channel, factor=step, is_logarithmic=False)
 
 

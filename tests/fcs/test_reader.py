@@ -515,7 +515,30 @@ def test_spillover_by_a_stain_of_two_channels(tmp_path: Path) -> None:
 def test_spillover_in_percent(tmp_path: Path) -> None:
     sample = read_fcs(write(tmp_path / "a.fcs", small(SPILLOVER="2,FSC-A,CD19-A,100,5,0,100")))
     assert sample.spillover is not None
+    np.testing.assert_array_equal(sample.spillover.matrix, [[1, 0.05], [0, 1]])
+    assert flag_names(sample.flags) == ["spillover_percent"]
+
+
+def test_spillover_of_another_diagonal(tmp_path: Path) -> None:
+    sample = read_fcs(write(tmp_path / "a.fcs", small(SPILLOVER="2,FSC-A,CD19-A,2,0.1,0,1")))
     assert flag_names(sample.flags) == ["spillover_diagonal"]
+
+
+def test_compensation_that_is_not_read(tmp_path: Path) -> None:
+    values = small_values()
+    for value, flags in (("0", []), ("12.5", ["compensation_unread"])):
+        keywords = keywords_of(values, ["A", "B"]) | {"$DFC1TO2": value}
+        path = write(tmp_path / "a.fcs", assemble(spell(keywords), values.tobytes()))
+        assert flag_names(read_fcs(path).flags) == flags
+
+
+def test_amplification_of_time_does_not_count(tmp_path: Path) -> None:
+    stored = np.arange(6, dtype="<u2").reshape(3, 2)
+    keywords = keywords_of(stored, ["A", "Time"], "I", 16) | {"$P2E": "4,1", "$TIMESTEP": "2"}
+    sample = read_fcs(write(tmp_path / "a.fcs", assemble(spell(keywords), stored.tobytes())))
+    np.testing.assert_array_equal(sample.events.values, [[0, 2], [2, 6], [4, 10]])
+    assert sample.events.channels[1].range == 2048
+    assert flag_names(sample.flags) == ["amplification_ignored"]
 
 
 @pytest.mark.parametrize(
