@@ -78,8 +78,8 @@ def read_values(
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         beyond = np.zeros(len(columns), dtype=np.intp)
         if place.n_events == 0:
-            values: Array = np.empty((0, len(columns)), dtype=_storage_type(columns))
-        elif types in ({"F"}, {"D"}):
+            values: Array = np.empty((0, len(columns)), dtype=_storage_type(parameters))
+        elif types in ({"F"}, {"D"}) and not _is_joined(parameters):
             values = _read_floats(file, place, parameters)
         else:
             values, beyond = _read_mixed(file, place, parameters)
@@ -101,20 +101,24 @@ def read_stored(file: BufferedReader, place: Place, columns: tuple[Parameter, ..
     return _split_rows(content, place, columns, place.n_events)
 
 
-def _storage_type(columns: tuple[Parameter, ...]) -> np.dtype[Any]:
-    exact = all(
+def _storage_type(parameters: ParameterList) -> np.dtype[Any]:
+    exact = not _is_joined(parameters) and all(
         column.data_type == "F" or (column.data_type in "AI" and column.used_bits <= _EXACT_BITS)
-        for column in columns
+        for column in parameters.parameters
     )
     return np.dtype(np.float32 if exact else np.float64)
+
+
+def _is_joined(parameters: ParameterList) -> bool:
+    """Whether Time has two halves: together they need more digits than float32 has."""
+    return parameters.time is not None and parameters.time.high is not None
 
 
 def _read_floats(file: BufferedReader, place: Place, parameters: ParameterList) -> Array:
     columns = parameters.parameters
     stored_type = np.dtype(f"{place.order}f{columns[0].bits // 8}")
     shape = (place.n_events, len(columns))
-    is_scaled = parameters.time is not None and parameters.time.high is not None
-    if stored_type.isnative and not is_scaled and not any(column.is_scaled for column in columns):
+    if stored_type.isnative and not any(column.is_scaled for column in columns):
         return np.asarray(
             np.memmap(file, dtype=stored_type, mode="r", offset=place.offset, shape=shape)
         )
@@ -136,7 +140,7 @@ def _read_mixed(
 ) -> tuple[Array, npt.NDArray[np.intp]]:
     """Return values, and of each column how many had bits above its range."""
     columns = parameters.parameters
-    values: Array = np.empty((place.n_events, len(columns)), dtype=_storage_type(columns))
+    values: Array = np.empty((place.n_events, len(columns)), dtype=_storage_type(parameters))
     beyond = np.zeros(len(columns), dtype=np.intp)
     file.seek(place.offset)
     for block in _blocks(place.n_events):

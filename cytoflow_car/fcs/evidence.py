@@ -76,7 +76,6 @@ class FileWitness:
 
     def is_blank(self, begin: int, after: int) -> bool:
         """Whether there is nothing but zeros and blanks between two bytes of the data set."""
-        begin, after = sorted((begin, after))
         gap = read_span(self._file, self._described.base, Span(begin, after - 1))
         return len(gap) == after - begin and not gap.strip(BLANKS)
 
@@ -90,6 +89,12 @@ class FileWitness:
         rest = segment[end:].replace(text.delimiter, b"")
         is_data = not rest or any(byte < 0x20 or byte > 0x7E for byte in rest)
         return is_data and is_closed(segment[:end], text.delimiter)
+
+    def is_text(self, span: Span) -> bool:
+        """Whether a span begins and ends with the delimiter of TEXT."""
+        delimiter = self._described.text.delimiter
+        segment = read_span(self._file, self._described.base, span)
+        return segment.startswith(delimiter) and is_closed(segment, delimiter)
 
     def is_checksum(self, begin: int, after: int) -> bool:
         """Whether there are digits between two bytes of the data set."""

@@ -69,6 +69,9 @@ class Witness(Protocol):
     def closes_text(self, shift: int) -> bool:
         """Whether TEXT ends with its delimiter, and DATA begin, `shift` bytes behind its end."""
 
+    def is_text(self, span: Span) -> bool:
+        """Whether a span begins and ends with the delimiter of TEXT."""
+
     def is_checksum(self, begin: int, after: int) -> bool:
         """Whether there are digits between two bytes of the data set."""
 
@@ -206,7 +209,7 @@ def no_whole_events(statements: Statements, is_apart: bool) -> FcsDataError:
     elif statements.parameters.is_contradicted:
         found = "and $PAR or $PnB contradicts the channels"
     else:
-        found = f"which is {len(span) / row:.2f} events"
+        found = f"which is {round(len(span) / row, 2):g} events"
     counted = "whole events" if total is None else f"{total} events ($TOT)"
     return FcsDataError(
         f"DATA of {len(span)} bytes, {found}",

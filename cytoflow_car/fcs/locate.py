@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from cytoflow_car.errors import FcsDataError
@@ -28,6 +28,7 @@ from cytoflow_car.fcs.parameters import ParameterList
 _LEAST_SUPPORT = 3
 #: TEXT that a program edited in place has grown or shrunk by no more than this.
 _MOST_SHIFT = 4096
+_LOST = "Bytes were lost or added: copy or export the file again."
 
 
 def find_events(described: DataSet, parameters: ParameterList, witness: Witness) -> Layout:
@@ -213,43 +214,79 @@ def _count_support(layout: Layout, statements: Statements, witness: Witness) -> 
 def _undisplace(layout: Layout, statements: Statements, witness: Witness) -> Layout:
     """Move a layout by as much as TEXT was changed in length without its offsets.
 
-    Then HEADER's end of TEXT has no delimiter, and the file is longer or shorter by as much.
+    Then HEADER's end of TEXT has no delimiter, and the file is longer or shorter by as much. Where
+    it is DATA that lost or gained bytes, no layout is right.
     """
     described = statements.described
+    _refuse_bytes_before(layout, statements, witness)
     after = max([layout.after, *(span.end + 1 for span in statements.others)])
-    behind = described.available - after
-    shifts: tuple[int, ...] = (behind, behind - CHECKSUM_BYTES)
-    if described.next_begin is not None:
-        shifts = (described.next_shift,)
-    if 0 in shifts or described.shift:
+    shifts = _list_shifts(after, described, witness)
+    if described.shift or 0 in shifts:
         return layout
-    for shift in shifts:
+    for shift in sorted(shifts, key=abs):
         moved = replace(layout, begin=layout.begin + shift, shift=shift)
         if abs(shift) > _MOST_SHIFT or moved.begin < HEADER_BYTES:
             continue
         if not witness.closes_text(0) and witness.closes_text(shift):
             return moved
-        within = max(layout.after, moved.after) <= described.available
-        if within and abs(shift) < layout.rows.event_bits // 8:
-            _refuse_displaced(layout, moved, witness)
-    if 1 < behind < CHECKSUM_BYTES and witness.is_checksum(after, described.available):
+        _refuse_displaced_text(statements.supplement, shift, witness)
+        if max(layout.after, moved.after) <= described.available:
+            between = sorted((layout.after, moved.after))
+            _refuse_if_better(layout, moved, between, witness)
+    missing = CHECKSUM_BYTES - (described.available - after)
+    if 0 < missing < CHECKSUM_BYTES - 1 and witness.is_checksum(after, described.available):
         raise FcsDataError(
-            f"the file is cut short: {CHECKSUM_BYTES - behind} bytes of its checksum are missing",
+            f"the file is cut short: {missing} bytes of its checksum are missing",
             where="DATA",
             advice=AGAIN,
         )
     return layout
 
 
-def _refuse_displaced(layout: Layout, moved: Layout, witness: Witness) -> None:
-    if (
-        not witness.is_blank(layout.after, moved.after)
-        and witness.prefers([layout, moved]) is moved
-    ):
+def _list_shifts(after: int, described: DataSet, witness: Witness) -> set[int]:
+    """Return by how much everything may lie from its place, as what follows tells; 0 for not."""
+    if described.next_begin is not None:
+        return {described.next_shift}
+    shifts = {described.available - after}
+    checksum = described.available - CHECKSUM_BYTES
+    if witness.is_checksum(checksum, described.available):
+        shifts.add(checksum - after)
+    return shifts
+
+
+def _refuse_bytes_before(layout: Layout, statements: Statements, witness: Witness) -> None:
+    before = statements.behind_text
+    if before < layout.begin:
+        moved = replace(layout, begin=before)
+        _refuse_if_better(layout, moved, [before, layout.begin], witness)
+
+
+def _refuse_if_better(
+    layout: Layout, moved: Layout, between: Sequence[int], witness: Witness
+) -> None:
+    """Refuse a layout where one that lies less than an event from it fits clearly better.
+
+    Unless the bytes `between` are blank: then they are no part of the events.
+    """
+    is_near = abs(moved.begin - layout.begin) < layout.rows.event_bits // 8
+    if is_near and not witness.is_blank(*between) and witness.prefers([layout, moved]) is moved:
         raise FcsDataError(
             f"DATA is stated at {layout.begin} to {layout.after - 1}, and fits better at "
             f"{moved.begin} to {moved.after - 1}",
             where="DATA",
             expected="Time that runs forward, values within $PnR",
-            advice="Bytes were lost or added: " + AGAIN.lower(),
+            advice=_LOST,
+        )
+
+
+def _refuse_displaced_text(supplement: Span | None, shift: int, witness: Witness) -> None:
+    if (
+        supplement is not None
+        and not witness.is_text(supplement)
+        and witness.is_text(Span(supplement.begin + shift, supplement.end + shift))
+    ):
+        raise FcsDataError(
+            f"supplemental TEXT lies {abs(shift)} bytes from its stated place",
+            where="DATA",
+            advice=_LOST,
         )

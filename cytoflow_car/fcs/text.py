@@ -126,14 +126,20 @@ def split_words(segment: bytes, delimiter: bytes) -> list[bytes]:
     tokens: list[bytes] = []
     current = b""
     is_value = False
+    own = 0
     last = len(pieces) - 2
     for place in range(1, len(pieces), 2):
         run = len(pieces[place])
         if place == 1:
             closes, escaped = False, 0
-            opened = b"$" if delimiter == b"$" and run > 1 else b""
+            # Of '$', keywords begin with one of their own, doubled or not.
+            own = run - 1 if delimiter == b"$" else 0
+            opened = b"$" if own else b""
+        elif own and not is_value and run == own + 2:
+            tokens.append(current)
+            closes, escaped, opened, current = True, 0, b"$", b""
         elif delimiter == b"$" and run > 1 and is_value and place != last:
-            # No value ends in '$' here: what follows is a keyword, its own '$' doubled or not.
+            # No value ends in '$' here: what follows is a keyword.
             closes, escaped, opened = True, 0, b"$"
         elif is_value and run == 2 and place == last and not pieces[-1].strip(BLANKS):
             # Some programs end TEXT with two delimiters.

@@ -278,6 +278,18 @@ def test_text_that_reaches_into_the_events(tmp_path: Path) -> None:
         assert flag_names(sample.flags) == flags
 
 
+def test_both_claims_some_bytes_too_far(tmp_path: Path) -> None:
+    """HEADER and TEXT agree, and the file is as long as they say: only Time tells."""
+    values = np.column_stack([np.arange(9.0), 500 * (-1.0) ** np.arange(9)]).astype("<f4")
+    text = with_offsets(keywords_of(values, ["Time", "A"]) | {"$TIMESTEP": "1"}, 72)
+    moved = text.replace(b"%012d" % (58 + len(text)), b"%012d" % (62 + len(text)))
+    moved = moved.replace(b"%012d" % (129 + len(text)), b"%012d" % (133 + len(text)))
+    place = (62 + len(text), 133 + len(text))
+    content = assemble(moved, values.tobytes() + b"\1\2\3\4", header_data=place)
+    with pytest.raises(FcsDataError, match="fits better"):
+        read_fcs(write(tmp_path / "a.fcs", content))
+
+
 def test_events_stated_inside_text(tmp_path: Path) -> None:
     values = small_values()
     text = spell(keywords_of(values, ["A", "B"]) | {"$TOT": "5"})
