@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from cytoflow_car.errors import FcsDataError
@@ -230,9 +230,10 @@ def _undisplace(layout: Layout, statements: Statements, witness: Witness) -> Lay
         if not witness.closes_text(0) and witness.closes_text(shift):
             return moved
         _refuse_displaced_text(statements.supplement, shift, witness)
-        if max(layout.after, moved.after) <= described.available:
-            between = sorted((layout.after, moved.after))
-            _refuse_if_better(layout, moved, between, witness)
+        ends = sorted((layout.after, moved.after))
+        # Blanks behind DATA are padding.
+        if ends[1] <= described.available and not witness.is_blank(*ends):
+            _refuse_if_better(layout, moved, witness)
     missing = CHECKSUM_BYTES - (described.available - after)
     if 0 < missing < CHECKSUM_BYTES - 1 and witness.is_checksum(after, described.available):
         raise FcsDataError(
@@ -257,19 +258,13 @@ def _list_shifts(after: int, described: DataSet, witness: Witness) -> set[int]:
 def _refuse_bytes_before(layout: Layout, statements: Statements, witness: Witness) -> None:
     before = statements.behind_text
     if before < layout.begin:
-        moved = replace(layout, begin=before)
-        _refuse_if_better(layout, moved, [before, layout.begin], witness)
+        _refuse_if_better(layout, replace(layout, begin=before), witness)
 
 
-def _refuse_if_better(
-    layout: Layout, moved: Layout, between: Sequence[int], witness: Witness
-) -> None:
-    """Refuse a layout where one that lies less than an event from it fits clearly better.
-
-    Unless the bytes `between` are blank: then they are no part of the events.
-    """
+def _refuse_if_better(layout: Layout, moved: Layout, witness: Witness) -> None:
+    """Refuse a layout where one that lies less than an event from it fits clearly better."""
     is_near = abs(moved.begin - layout.begin) < layout.rows.event_bits // 8
-    if is_near and not witness.is_blank(*between) and witness.prefers([layout, moved]) is moved:
+    if is_near and witness.prefers([layout, moved]) is moved:
         raise FcsDataError(
             f"DATA is stated at {layout.begin} to {layout.after - 1}, and fits better at "
             f"{moved.begin} to {moved.after - 1}",

@@ -149,7 +149,7 @@ def _read_supplement(
             advice="Export the file again.",
         )
     begin, end = begin + shift, end + shift
-    if base + begin < size <= base + end:
+    if base + begin <= size <= base + end:
         raise FcsTextError(
             f"the file ends at byte {size}, supplemental TEXT only at {base + end + 1}",
             where="TEXT",

@@ -124,40 +124,41 @@ def split_words(segment: bytes, delimiter: bytes) -> list[bytes]:
     # Text and runs of delimiters in turn: a run's length tells what its delimiters mean.
     pieces = re.split(b"(" + re.escape(delimiter) + b"+)", segment)
     tokens: list[bytes] = []
-    current = b""
+    current: list[bytes] = []
     is_value = False
     own = 0
     last = len(pieces) - 2
     for place in range(1, len(pieces), 2):
         run = len(pieces[place])
+        closes, escaped, opened = False, 0, b""
         if place == 1:
-            closes, escaped = False, 0
             # Of '$', keywords begin with one of their own, doubled or not.
             own = run - 1 if delimiter == b"$" else 0
             opened = b"$" if own else b""
-        elif own and not is_value and run == own + 2:
-            tokens.append(current)
-            closes, escaped, opened, current = True, 0, b"$", b""
-        elif delimiter == b"$" and run > 1 and is_value and place != last:
+        elif own and is_value and run > 1 and place != last:
             # No value ends in '$' here: what follows is a keyword.
-            closes, escaped, opened = True, 0, b"$"
+            closes, opened = True, b"$"
         elif is_value and run == 2 and place == last and not pieces[-1].strip(BLANKS):
             # Some programs end TEXT with two delimiters.
-            closes, escaped, opened = True, 0, b""
+            closes = True
         elif is_value:
-            closes, escaped, opened = run % 2 == 1, run // 2, b""
+            closes, escaped = run % 2 == 1, run // 2
         else:
-            tokens.append(current)
-            is_value, current = True, b""
-            # The first delimiter ends the keyword; an even run also ends its value.
-            closes, escaped, opened = run % 2 == 0, (run - 1) // 2, b""
-        current += delimiter * escaped
+            tokens.append(b"".join(current))
+            is_value, current = True, []
+            if own and run == own + 2:
+                closes, opened = True, b"$"
+            else:
+                # The first delimiter ends the keyword; an even run also ends its value.
+                closes, escaped = run % 2 == 0, (run - 1) // 2
+        current.append(delimiter * escaped)
         if closes:
-            tokens.append(current)
-            is_value, current = False, b""
-        current += opened + pieces[place + 1]
-    if current.strip(b" \t\r\n\0"):
-        tokens.append(current)
+            tokens.append(b"".join(current))
+            is_value, current = False, []
+        current += [opened, pieces[place + 1]]
+    rest = b"".join(current)
+    if rest.strip(b" \t\r\n\0"):
+        tokens.append(rest)
     return tokens
 
 

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import flowio
 import numpy as np
 import numpy.typing as npt
+
+from cytoflow_car.interop.flowcytometrytools import load
 
 Values = npt.NDArray[Any]
 
@@ -65,28 +66,14 @@ def read_with_flowcal(path: Path, _: int | None, __: frozenset[str]) -> Reading:
 
 def read_with_fcsparser(path: Path, _: int | None, __: frozenset[str]) -> Reading:
     """Read the first data set with fcsparser."""
-    api = import_module("fcsparser.api")
-    fromfile = api.fromfile
-
-    def swappable(*arguments: Any) -> Values:
-        values: Values = fromfile(*arguments)
-        return values.view(_Swappable)
-
-    with patch.object(api, "fromfile", swappable):
-        read = api.FCSParser(str(path))
+    # As the adapter loads it: what numpy 2 took away is needed for big-endian files.
+    load()
+    read = import_module("fcsparser.api").FCSParser(str(path))
     events = read.data
     if events.dtype.names:
         events = np.stack([events[name] for name in events.dtype.names], axis=1)
     stored = np.asarray(events)
     return _reading(stored, make_linear(stored, read.annotation), read.annotation)
-
-
-class _Swappable(np.ndarray[Any, Any]):
-    """An array with the method that numpy 2 took away; fcsparser needs it for big-endian files."""
-
-    def newbyteorder(self) -> _Swappable:
-        swapped: _Swappable = self.view(self.dtype.newbyteorder())
-        return swapped
 
 
 #: By their column in the table.
