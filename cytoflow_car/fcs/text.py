@@ -15,6 +15,12 @@ _STRUCTURAL = re.compile(
     r"\$(P\d{1,4}[A-Z]{1,11}|PAR|TOT|MODE|DATATYPE|BYTEORD|TIMESTEP|SPILL(OVER)?|NEXTDATA"
     r"|(BEGIN|END)(DATA|STEXT))"
 )
+#: Those of them that events depend on; which channel is Time is told by its name.
+_OF_EVENTS = re.compile(
+    r"\$(P\d{1,4}([NBREG]|DATATYPE|TYPE)|PAR|TOT|MODE|DATATYPE|BYTEORD|TIMESTEP|NEXTDATA"
+    r"|(BEGIN|END)(DATA|STEXT))|\$?SPILL(OVER)?",
+    re.IGNORECASE,
+)
 
 
 def parse_text(segment: bytes) -> tuple[dict[str, str], list[str]]:
@@ -36,14 +42,12 @@ def parse_text(segment: bytes) -> tuple[dict[str, str], list[str]]:
             advice="The HEADER points to a wrong place; export the file again.",
         )
     tokens = split_words(segment, delimiter)
-    if _is_astray(tokens):
-        raise FcsTextError(
-            "keywords and values are out of step",
-            where="TEXT",
-            expected="a value for each keyword, with its delimiters",
-            advice="Export the file again.",
-        )
     flags = [] if is_closed(segment, delimiter) else ["text_unclosed: TEXT ends without delimiter"]
+    if _is_astray(tokens):
+        tokens = _split_at_keywords(segment, delimiter)
+        flags.append(
+            "text_delimiters: values hold the delimiter as it is; keywords tell them apart"
+        )
     if len(tokens) % 2 and _decode(tokens[-1]):
         flags.append("text_odd: the last keyword has no value")
     seen: dict[str, str] = {}
@@ -117,6 +121,47 @@ def _is_astray(tokens: Sequence[bytes]) -> bool:
     # What no keyword begins with was torn from a value.
     is_torn = len(tokens) % 2 and re.match(r"[$\d.+-]", _decode(tokens[-1]))
     return bool(is_torn) or any(is_structural(_decode(value)) for value in tokens[1::2])
+
+
+def _split_at_keywords(segment: bytes, delimiter: bytes) -> list[bytes]:
+    """Split a segment whose values hold the delimiter, such as paths of files, without doubling it.
+
+    Each keyword of the standard ends the value before it.
+
+    Raises
+    ------
+    FcsTextError
+        When that leaves doubt of a value that events depend on.
+    """
+    words = segment.rstrip(BLANKS).removesuffix(delimiter).split(delimiter)[1:]
+    tokens: list[bytes] = []
+    value: list[bytes] = []
+    is_sure = bool(words) and _is_keyword(words[0])
+    for word in [*words, None]:
+        if word is not None and not _is_keyword(word):
+            value.append(word)
+            # A keyword inside a word has lost its delimiter.
+            is_sure = is_sure and not _STRUCTURAL.search(_decode(word).upper())
+            continue
+        if tokens:
+            may_be_split = not _OF_EVENTS.fullmatch(_decode(tokens[-1]))
+            is_sure = is_sure and (len(value) == 1 or (may_be_split and len(value) > 1))
+            tokens.append(delimiter.join(value))
+            value = []
+        if word is not None:
+            tokens.append(word)
+    if not is_sure:
+        raise FcsTextError(
+            "keywords and values are out of step",
+            where="TEXT",
+            expected="a value for each keyword, with its delimiters",
+            advice="Export the file again.",
+        )
+    return tokens
+
+
+def _is_keyword(word: bytes) -> bool:
+    return re.fullmatch(r"\$[A-Z][A-Z0-9]{1,20}|SPILL(OVER)?", _decode(word).upper()) is not None
 
 
 def split_words(segment: bytes, delimiter: bytes) -> list[bytes]:

@@ -185,6 +185,29 @@ def test_dollar_as_delimiter(tmp_path: Path, doubled: bool) -> None:
     assert read_keywords(write(tmp_path / "a.fcs", content)) == keywords
 
 
+@pytest.mark.parametrize(
+    ("key", "value"), [("$FIL", "C:/x.fcs"), ("$P1S", "CD14/CD19"), ("$COM", "a/b/c/d")]
+)
+def test_delimiters_that_are_not_doubled(tmp_path: Path, key: str, value: str) -> None:
+    values = small_values()
+    keywords = keywords_of(values, ["A", "B"]) | {key: "?", "$P2G": "2"}
+    text = spell(keywords).replace(b"?", value.encode())
+    path = write(tmp_path / "a.fcs", assemble(text, values.tobytes()))
+    sample = read_fcs(path)
+    np.testing.assert_array_equal(sample.events.values, values / [1, 2])
+    assert read_keywords(path)[key] == value
+    assert flag_names(sample.flags) == ["text_delimiters"]
+
+
+@pytest.mark.parametrize("key", ["$P1G", "$P1R", "$TOT", "$P1N"])
+def test_delimiters_in_a_value_that_events_depend_on(tmp_path: Path, key: str) -> None:
+    values = small_values()
+    keywords = keywords_of(values, ["A", "B"]) | {key: "?", "$P2G": "2"}
+    text = spell(keywords).replace(b"?", b"6/1")
+    with pytest.raises(FcsTextError, match="out of step"):
+        read_fcs(write(tmp_path / "a.fcs", assemble(text, values.tobytes())))
+
+
 def test_empty_values(tmp_path: Path) -> None:
     path = write(tmp_path / "a.fcs", small(FIL="", P1S="", P2S="CD19 PE", OP=""))
     assert read_keywords(path)["$FIL"] == ""
