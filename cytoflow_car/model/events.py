@@ -75,12 +75,14 @@ class Events:
     def column(self, channel: int, rows: Rows | None = None) -> Values:
         """Return one channel's values, (n_rows,) float64; all events where `rows` is None."""
         values = self.values[:, channel]
-        if rows is None:
-            return values.astype(np.float64)
-        chosen: Values = np.empty(rows.size)
-        for block in _blocks(rows.size):
-            stretch = _as_slice(rows[block])
-            chosen[block] = values[rows[block]] if stretch is None else values[stretch]
+        # Torn bytes can be signalling NaN; checks of quality count what is not finite.
+        with np.errstate(invalid="ignore"):
+            if rows is None:
+                return values.astype(np.float64)
+            chosen: Values = np.empty(rows.size)
+            for block in _blocks(rows.size):
+                stretch = _as_slice(rows[block])
+                chosen[block] = values[rows[block]] if stretch is None else values[stretch]
         return chosen
 
 
@@ -146,7 +148,8 @@ class CompensatedEvents:
             events = values[block] if rows is None else _whole_events(values, rows[block])
             # einsum sums each row by itself in a fixed order; BLAS would round an event differently
             # according to its neighbours.
-            np.einsum("ij,j->i", events.astype(np.float64), weights, out=summed[block])
+            with np.errstate(invalid="ignore"):
+                np.einsum("ij,j->i", events.astype(np.float64), weights, out=summed[block])
         return summed
 
     def estimate(self, channel: int) -> tuple[npt.NDArray[np.float32], float]:

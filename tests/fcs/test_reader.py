@@ -146,6 +146,12 @@ def test_values_that_are_no_numbers(tmp_path: Path) -> None:
     keywords = keywords_of(bits[:, None], ["Time"]) | {"$TIMESTEP": "1e200"}
     sample = read_fcs(write(tmp_path / "a.fcs", assemble(spell(keywords), bits.tobytes())))
     np.testing.assert_array_equal(sample.events.values[:, 0], [np.nan, np.nan, np.inf, np.inf])
+    keywords = keywords_of(bits[:, None], ["FSC-A"])
+    events = read_fcs(write(tmp_path / "b.fcs", assemble(spell(keywords), bits.tobytes()))).events
+    expected = np.array([np.nan, np.nan, np.inf, 100])
+    np.testing.assert_array_equal(events.column(0), expected)
+    for rows in (np.arange(4), np.array([1, 3])):
+        np.testing.assert_array_equal(events.column(0, rows), expected[rows])
 
 
 def test_scaling_is_rounded_once(tmp_path: Path) -> None:
