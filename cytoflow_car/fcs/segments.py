@@ -87,7 +87,9 @@ def read_text(file: BufferedReader, base: int, size: int, header: Header, shift:
 
 
 def read_span(file: BufferedReader, base: int, span: Span) -> bytes:
-    """Return the bytes of a span of the data set that begins at byte `base`."""
+    """Return the bytes of a span of the data set that begins at byte `base`, as far as they are."""
+    if span.begin < 0:
+        return b""
     file.seek(base + span.begin)
     return file.read(len(span))
 
