@@ -32,7 +32,8 @@ def share_stains(
         match = re.fullmatch(r"\$P(\d+)S", key)
         name = companion.get(f"$P{match[1]}N", "") if match else ""
         if name and stain and stain != name:
-            stains.setdefault(name.split()[0].upper(), set()).add(stain)
+            detector = name.split(maxsplit=1)[0] if name.split() else name
+            stains.setdefault(detector.upper(), set()).add(stain)
     sure = {detector: min(found) for detector, found in stains.items() if len(found) == 1}
     shared = tuple(
         replace(channel, marker=sure.get(channel.detector.upper())) for channel in channels

@@ -21,6 +21,10 @@ Array = npt.NDArray[Any]
 _BLOCK_EVENTS = 16_384
 #: Whole numbers of so many bits are exact in float32.
 _EXACT_BITS = 24
+#: What numbers of ``$DATATYPE A`` are written with.
+_DIGITS = np.frombuffer(b"0123456789+-.eE \0", dtype=np.uint8)
+#: Bits above ``$PnR`` that mean nothing are few patterns: a fill, or a toggle.
+_MOST_PATTERNS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +66,8 @@ def read_values(
         (n_events, n_channels), read-only; float32 where that holds every stored value exactly,
         else float64. Without anything to convert it is a view of the file.
     flags
-        Integer channels in which some values have bits above ``$PnR``. The standard masks them:
-        where they are no part of the value they are there in most events, and where a value is too
-        large in a few.
+        Integer channels in which values seem to have been larger than ``$PnR``: the standard
+        masks what is above. Bits that are no part of the value are there in most events, and alike.
 
     Raises
     ------
@@ -88,7 +91,7 @@ def read_values(
         f"range_exceeded: {column.channel.detector} in {n_beyond} of {place.n_events} events, "
         "bits above $PnR are masked"
         for column, n_beyond in zip(columns, beyond, strict=True)
-        if 0 < n_beyond < place.n_events / 2
+        if n_beyond
     )
     return values, flags
 
@@ -103,7 +106,7 @@ def read_stored(file: BufferedReader, place: Place, columns: tuple[Parameter, ..
 
 def _storage_type(parameters: ParameterList) -> np.dtype[Any]:
     exact = not _is_joined(parameters) and all(
-        column.data_type == "F" or (column.data_type in "AI" and column.used_bits <= _EXACT_BITS)
+        column.data_type == "F" or (column.data_type == "I" and column.used_bits <= _EXACT_BITS)
         for column in parameters.parameters
     )
     return np.dtype(np.float32 if exact else np.float64)
@@ -119,9 +122,10 @@ def _read_floats(file: BufferedReader, place: Place, parameters: ParameterList) 
     stored_type = np.dtype(f"{place.order}f{columns[0].bits // 8}")
     shape = (place.n_events, len(columns))
     if stored_type.isnative and not any(column.is_scaled for column in columns):
-        return np.asarray(
-            np.memmap(file, dtype=stored_type, mode="r", offset=place.offset, shape=shape)
-        )
+        try:
+            return np.asarray(np.memmap(file, stored_type, "r", place.offset, shape))
+        except ValueError as error:
+            raise _became_shorter() from error
     # Read and converted block by block in its place, while a block is in the processor's cache.
     values: Array = np.empty(shape, stored_type)
     native = values.view(stored_type.newbyteorder("="))
@@ -138,10 +142,10 @@ def _read_floats(file: BufferedReader, place: Place, parameters: ParameterList) 
 def _read_mixed(
     file: BufferedReader, place: Place, parameters: ParameterList
 ) -> tuple[Array, npt.NDArray[np.intp]]:
-    """Return values, and of each column how many had bits above its range."""
+    """Return values, and of each column how many seem to have been larger than its range."""
     columns = parameters.parameters
     values: Array = np.empty((place.n_events, len(columns)), dtype=_storage_type(parameters))
-    beyond = np.zeros(len(columns), dtype=np.intp)
+    beyond, patterns = np.zeros((2, len(columns)), dtype=np.intp)
     file.seek(place.offset)
     for block in _blocks(place.n_events):
         n_events = block.stop - block.start
@@ -152,19 +156,26 @@ def _read_mixed(
             if column.data_type == "I" and column.used_bits < stored[number].dtype.itemsize * 8:
                 mask = stored[number].dtype.type((1 << column.used_bits) - 1)
                 beyond[number] += np.count_nonzero(stored[number] > mask)
+                if block.start == 0:
+                    patterns[number] = np.unique(stored[number] >> column.used_bits).size
                 stored[number] = stored[number] & mask
             values[block, number] = stored[number]
         _finish(values[block], stored, parameters)
+    beyond[(beyond >= place.n_events / 2) & (patterns <= _MOST_PATTERNS)] = 0
     return values, beyond
 
 
 def _fill(file: BufferedReader, block: Array) -> None:
     if file.readinto(block.view(np.uint8).data) != block.nbytes:
-        raise FcsDataError(
-            "the file became shorter while it was read",
-            where="DATA",
-            advice="Wait until it is written or copied, then read it again.",
-        )
+        raise _became_shorter()
+
+
+def _became_shorter() -> FcsDataError:
+    return FcsDataError(
+        "the file became shorter while it was read",
+        where="DATA",
+        advice="Wait until it is written or copied, then read it again.",
+    )
 
 
 def _finish(values: Array, stored: list[Array], parameters: ParameterList) -> None:
@@ -257,6 +268,8 @@ def _as_floats(whole: npt.NDArray[np.uint64], column: Parameter) -> Array:
 
 def _read_digits(fields: Array, column: Parameter) -> npt.NDArray[np.float64]:
     try:
+        if not np.isin(np.ascontiguousarray(fields).view(np.uint8), _DIGITS).all():
+            raise ValueError
         return fields.astype(np.float64)
     except ValueError as error:
         raise FcsDataError(

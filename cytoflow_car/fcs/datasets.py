@@ -137,7 +137,7 @@ def _find_next(
     step = read_count(stated)
     if not stated or step == 0:
         return None
-    if step is not None:
+    if step is not None and last.text.span.end < step < size - last.base:
         file.seek(last.base + step)
         if file.read(3) == b"FCS":
             return last.base + step

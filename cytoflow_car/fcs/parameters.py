@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from cytoflow_car.errors import FcsTextError, FcsUnsupportedError
 from cytoflow_car.fcs.rows import RowFormat, list_formats
-from cytoflow_car.fcs.text import listed, read_number, require, require_count
+from cytoflow_car.fcs.text import listed, read_count, read_number, require, require_count
 from cytoflow_car.fcs.timing import TimeColumns, find_time, read_time_step
 from cytoflow_car.model.events import Channel
 
@@ -169,15 +169,17 @@ def _read_data_type(keywords: dict[str, str]) -> str:
 
 
 def _read_detectors(keywords: dict[str, str], n_channels: int, doubts: _Doubts) -> list[str]:
-    detectors = []
+    detectors: list[str] = []
+    known: set[str] = set()
     for number in range(1, n_channels + 1):
         detector = keywords.get(f"$P{number}N", "")
         if not detector:
             detector = f"P{number}"
             doubts.add("detector_missing", f"$P{number}N", "without a name, named by number")
-        elif detector in detectors:
+        elif detector in known:
             doubts.add("detector_doubled", f"$P{number}N", "has the name of another channel")
         detectors.append(detector)
+        known.add(detector)
     return detectors
 
 
@@ -190,9 +192,9 @@ def _read_parameter(
     stored_range = _read_range(keywords, number, data_type, doubts)
     used_bits = bits
     if is_integer:
-        # Digits have no bits above their range; what they need tells the precision.
-        needed = (math.ceil(stored_range) - 1).bit_length()
-        used_bits = needed if data_type == "A" else min(bits, needed)
+        used_bits = min(
+            64 if data_type == "A" else bits, (math.ceil(stored_range) - 1).bit_length()
+        )
     decades, offset = _read_amplification(keywords, number, is_integer, doubts)
     is_logarithmic = is_integer and decades > 0
     if is_logarithmic:
@@ -220,7 +222,7 @@ def _read_parameter(
 
 def _weigh_halves(time: TimeColumns, parameters: list[Parameter]) -> TimeColumns:
     low_range = parameters[time.column].stored_range
-    return replace(time, weight=2.0 ** (math.ceil(low_range) - 1).bit_length())
+    return replace(time, weight=2.0 ** min(64, (math.ceil(low_range) - 1).bit_length()))
 
 
 def _in_seconds(parameters: list[Parameter], time: TimeColumns, step: float) -> Parameter:
@@ -268,8 +270,8 @@ def _read_bits(keywords: dict[str, str], number: int, data_type: str, doubts: _D
 def _other_width(keywords: dict[str, str], number: int, data_type: str) -> bool:
     if data_type not in _FLOAT_BITS:
         return False
-    bits = str(_FLOAT_BITS[data_type])
-    return keywords.get(f"$P{number}B", bits) != bits
+    stated = keywords.get(f"$P{number}B", "")
+    return stated != "" and read_count(stated) != _FLOAT_BITS[data_type]
 
 
 def _read_range(keywords: dict[str, str], number: int, data_type: str, doubts: _Doubts) -> float:

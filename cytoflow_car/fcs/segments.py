@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from io import BufferedReader
 
@@ -10,12 +11,16 @@ from cytoflow_car.fcs.header import Header, Span
 from cytoflow_car.fcs.text import (
     BLANKS,
     is_closed,
+    is_structural,
+    listed,
     pair_words,
     parse_text,
     read_count,
     split_words,
 )
 
+#: TEXT that goes on for longer behind its stated end was not meant.
+_MOST_GAP = 2**22
 _BEGINS = ("$BEGINSTEXT", "$BEGINDATA", "$BEGINANALYSIS")
 
 
@@ -83,15 +88,23 @@ def read_text(file: BufferedReader, base: int, size: int, header: Header, shift:
             advice="The HEADER points to a wrong place; export the file again.",
         )
     more, more_doubts = _read_supplement(file, base, size, span, keywords, delimiter, shift)
-    return Text(more | keywords, span, delimiter, (*flags, *doubts, *more_doubts))
+    stated = {key: value for key, value in keywords.items() if value or key not in more}
+    differing = [
+        key for key in more if is_structural(key) and stated.get(key, more[key]) != more[key]
+    ]
+    if differing:
+        more_doubts.append(f"keyword_doubled: {listed(differing)}, primary TEXT holds")
+    return Text(more | stated, span, delimiter, (*flags, *doubts, *more_doubts))
 
 
 def read_span(file: BufferedReader, base: int, span: Span) -> bytes:
     """Return the bytes of a span of the data set that begins at byte `base`, as far as they are."""
     if span.begin < 0:
         return b""
+    # A stated length may be beyond all memory.
+    there = os.fstat(file.fileno()).st_size - base - span.begin
     file.seek(base + span.begin)
-    return file.read(len(span))
+    return file.read(max(0, min(len(span), there)))
 
 
 def _find_end(
@@ -106,9 +119,11 @@ def _find_end(
     """Return the last byte of TEXT: where HEADER says, unless its last delimiter is elsewhere."""
     if not delimiter:
         return stated.end
+    known = [other.begin for other in (header.data, header.analysis) if other is not None]
+    if stated.end + 1 in known and is_closed(segment, delimiter):
+        return stated.end
     keywords = pair_words(split_words(segment.lstrip(BLANKS), delimiter))
-    offsets = [read_count(keywords.get(key, "")) for key in _BEGINS]
-    offsets += [other.begin for other in (header.data, header.analysis) if other is not None]
+    offsets = [*(read_count(keywords.get(key, "")) for key in _BEGINS), *known]
     begins = sorted(begin for begin in offsets if begin is not None and begin > stated.begin)
     for begin in begins:
         inside = begin - stated.begin
@@ -118,7 +133,7 @@ def _find_end(
             is_end = is_closed(segment[:inside], delimiter) and delimiter not in segment[inside:]
             if is_next or is_end:
                 return begin - 1
-        elif begin <= size - base:
+        elif begin <= min(size - base, stated.end + _MOST_GAP):
             gap = read_span(file, base, Span(stated.end + 1, begin - 1))
             goes_on = not is_closed(segment, delimiter) or (
                 b"$" in gap and gap.count(delimiter) > 1

@@ -5,15 +5,17 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 
 from cytoflow_car.errors import FcsTextError
 
-#: What fills the gaps between and behind segments.
+#: What fills the gaps between segments; behind TEXT and around its words there are line ends, too.
 BLANKS = b" \0"
+_WHITE = b" \0\t\r\n"
 #: Keywords that values depend on. Others may hold what identifies a person, or be named by one.
 _STRUCTURAL = re.compile(
-    r"\$(P\d{1,4}[A-Z]{1,11}|PAR|TOT|MODE|DATATYPE|BYTEORD|TIMESTEP|SPILL(OVER)?|NEXTDATA"
-    r"|(BEGIN|END)(DATA|STEXT))"
+    r"\$(P\d{1,4}[A-Z]{1,11}|PAR|TOT|MODE|DATATYPE|BYTEORD|TIMESTEP|NEXTDATA"
+    r"|(BEGIN|END)(DATA|STEXT))|\$?SPILL(OVER)?"
 )
 #: Those of them that events depend on; which channel is Time is told by its name.
 _OF_EVENTS = re.compile(
@@ -21,6 +23,8 @@ _OF_EVENTS = re.compile(
     r"|(BEGIN|END)(DATA|STEXT))|\$?SPILL(OVER)?",
     re.IGNORECASE,
 )
+#: Keywords whose values are neither used nor shown.
+_FREE = re.compile(r"\$(FIL|COM|SRC|PROJ|EXP|INST|OP|CELLS|SMNO|LAST_MODIFIER)", re.IGNORECASE)
 
 
 def parse_text(segment: bytes) -> tuple[dict[str, str], list[str]]:
@@ -50,20 +54,26 @@ def parse_text(segment: bytes) -> tuple[dict[str, str], list[str]]:
         )
     if len(tokens) % 2 and _decode(tokens[-1]):
         flags.append("text_odd: the last keyword has no value")
-    seen: dict[str, str] = {}
+    keywords: dict[str, str] = {}
     doubled = []
     for token, content in zip(tokens[::2], tokens[1::2], strict=False):
         key, value = _decode(token).upper(), _decode(content)
-        if seen.setdefault(key, value) != value and is_structural(key):
+        if keywords.get(key, value) != value and is_structural(key):
             doubled.append(key)
+        keywords[key] = value
     if doubled:
         flags.append(f"keyword_doubled: {listed(doubled)}, the last value holds")
-    return pair_words(tokens), flags
+    return keywords, flags
 
 
 def is_closed(segment: bytes, delimiter: bytes) -> bool:
     """Whether a TEXT segment ends with its delimiter, but for blanks."""
-    return len(segment) > 1 and segment.rstrip(BLANKS).endswith(delimiter)
+    return len(segment) > 1 and segment.rstrip(blanks_beside(delimiter)).endswith(delimiter)
+
+
+def blanks_beside(delimiter: bytes) -> bytes:
+    """Return what may fill a gap in TEXT: a delimiter fills none."""
+    return _WHITE.replace(delimiter, b"") if delimiter else _WHITE
 
 
 def is_structural(word: str) -> bool:
@@ -126,30 +136,29 @@ def _is_astray(tokens: Sequence[bytes]) -> bool:
 def _split_at_keywords(segment: bytes, delimiter: bytes) -> list[bytes]:
     """Split a segment whose values hold the delimiter, such as paths of files, without doubling it.
 
-    Each keyword of the standard ends the value before it.
+    Each keyword of the standard ends the value before it. An odd number of words between is a value
+    and pairs of other keywords; an even number tells that a value holds the delimiter.
 
     Raises
     ------
     FcsTextError
-        When that leaves doubt of a value that events depend on.
+        When that leaves doubt of a value that is used.
     """
-    words = segment.rstrip(BLANKS).removesuffix(delimiter).split(delimiter)[1:]
+    words = segment.rstrip(blanks_beside(delimiter)).removesuffix(delimiter).split(delimiter)[1:]
+    places = [place for place, word in enumerate(words) if _is_keyword(word)]
     tokens: list[bytes] = []
-    value: list[bytes] = []
-    is_sure = bool(words) and _is_keyword(words[0])
-    for word in [*words, None]:
-        if word is not None and not _is_keyword(word):
-            value.append(word)
-            # A keyword inside a word has lost its delimiter.
-            is_sure = is_sure and not _STRUCTURAL.search(_decode(word).upper())
+    is_sure = bool(words) and places[:1] == [0]
+    for place, following in pairwise([*places, len(words)]):
+        key, value = words[place], words[place + 1 : following]
+        # A keyword inside a word has lost its delimiter.
+        is_sure = is_sure and not any(_STRUCTURAL.search(_decode(word).upper()) for word in value)
+        if len(value) % 2:
+            tokens += [key, *value]
             continue
-        if tokens:
-            may_be_split = not _OF_EVENTS.fullmatch(_decode(tokens[-1]))
-            is_sure = is_sure and (len(value) == 1 or (may_be_split and len(value) > 1))
-            tokens.append(delimiter.join(value))
-            value = []
-        if word is not None:
-            tokens.append(word)
+        is_free = _FREE.fullmatch(_decode(key)) is not None
+        is_one = len(value) == 2 and not _OF_EVENTS.fullmatch(_decode(key))
+        is_sure = is_sure and bool(value) and (is_free or is_one)
+        tokens += [key, delimiter.join(value)]
     if not is_sure:
         raise FcsTextError(
             "keywords and values are out of step",
@@ -202,7 +211,7 @@ def split_words(segment: bytes, delimiter: bytes) -> list[bytes]:
             is_value, current = False, []
         current += [opened, pieces[place + 1]]
     rest = b"".join(current)
-    if rest.strip(b" \t\r\n\0"):
+    if rest.strip(_WHITE):
         tokens.append(rest)
     return tokens
 
@@ -212,4 +221,4 @@ def _decode(token: bytes) -> str:
         text = token.decode("utf-8")
     except UnicodeDecodeError:
         text = token.decode("latin-1")
-    return text.strip(" \t\r\n\0")
+    return text.strip(_WHITE.decode())

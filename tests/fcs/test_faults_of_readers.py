@@ -767,7 +767,7 @@ def test_repair_reaches_the_table_of_quality(tmp_path: Path) -> None:
         ("I", 32, 2**24, 2**24 - 1, np.float32),
         ("I", 32, 2**32, 2**32 - 1, np.float64),
         ("I", 64, 2**53, 2**53 - 1, np.float64),
-        ("A", 8, 2**24, 2**24 - 1, np.float32),
+        ("A", 8, 2**24, 2**24 - 1, np.float64),
         ("A", 9, 10**9, 10**9 - 1, np.float64),
         ("F", 32, 1024, 0.1, np.float32),
         ("D", 64, 1024, 0.1, np.float64),
