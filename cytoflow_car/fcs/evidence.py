@@ -14,8 +14,8 @@ from cytoflow_car.errors import FcsDataError
 from cytoflow_car.fcs.data import Place, read_stored
 from cytoflow_car.fcs.datasets import DataSet
 from cytoflow_car.fcs.header import Span
-from cytoflow_car.fcs.layout import Layout
 from cytoflow_car.fcs.parameters import ParameterList
+from cytoflow_car.fcs.rows import Layout
 from cytoflow_car.fcs.segments import read_span
 from cytoflow_car.fcs.text import BLANKS, is_closed
 
@@ -23,6 +23,12 @@ from cytoflow_car.fcs.text import BLANKS, is_closed
 _MOST_EVENTS = 8_192
 #: Shares that differ by less are alike: Time may be shuffled, and compensated values negative.
 _CLEAR = 0.05
+#: Of fewer events, some fit a wrong reading by chance.
+_LEAST_EVENTS = 12
+#: Share of values outside in a right reading of floating point.
+_FEW = 0.01
+#: So many times the same byte is no signal.
+_LEAST_FILL = 16
 #: Bytes that belong to two values, taken for one floating point number, are often smaller.
 _SMALLEST = 1e-20
 
@@ -49,7 +55,7 @@ class Evidence:
         return max(gains) > _CLEAR and min(gains) > -_CLEAR
 
 
-class FileWitness:
+class Witness:
     """Looks at the bytes of a data set in an open file.
 
     Parameters
@@ -68,16 +74,30 @@ class FileWitness:
 
     def prefers(self, layouts: Sequence[Layout]) -> Layout | None:
         """Return the layout whose values fit clearly better than those of all others, or None."""
+        if any(layout.n_events < _LEAST_EVENTS for layout in layouts):
+            return None
         weighed = [self._weigh(layout) for layout in layouts]
         for layout, evidence in zip(layouts, weighed, strict=True):
             if all(evidence.is_better_than(other) for other in weighed if other is not evidence):
                 return layout
         return None
 
+    def runs_forward(self, layout: Layout) -> bool:
+        """Whether there is Time, and no step of it goes backwards."""
+        is_there = layout.after <= self._described.available and layout.n_events >= _LEAST_EVENTS
+        return is_there and self._parameters.time is not None and self._weigh(layout).backward == 0
+
+    def holds_signals(self, layout: Layout) -> bool:
+        """Whether values of floating point are within their ranges: noise is not."""
+        are_floats = {column.data_type for column in self._parameters.parameters} <= {"F", "D"}
+        is_there = layout.after <= self._described.available
+        return are_floats and is_there and self._weigh(layout).outside < _FEW
+
     def is_blank(self, begin: int, after: int) -> bool:
-        """Whether there is nothing but zeros and blanks between two bytes of the data set."""
+        """Whether there is only one byte, again and again, or blanks between two bytes."""
         gap = read_span(self._file, self._described.base, Span(begin, after - 1))
-        return len(gap) == after - begin and not gap.strip(BLANKS)
+        is_fill = len(gap) >= _LEAST_FILL and len(set(gap)) == 1
+        return len(gap) == after - begin and (is_fill or not gap.strip(BLANKS))
 
     def closes_text(self, shift: int) -> bool:
         """Whether TEXT ends with its delimiter, and DATA begin, `shift` bytes behind its end."""
@@ -121,8 +141,8 @@ def _weigh(file: BufferedReader, place: Place, parameters: ParameterList) -> Evi
     if time.high is not None:
         elapsed += stored[time.high].astype(np.float64) * time.weight
     steps = np.diff(elapsed)
-    # A step to or from what is no number does not run forward.
-    backward = 1.0 - float((steps >= 0).mean()) if steps.size else 0.0
+    # Time that stands still is none, and a step to or from what is no number does not run forward.
+    backward = 1.0 - float((steps >= 0).mean()) if (steps > 0).any() else 1.0
     return Evidence(backward, _share_outside(stored, parameters))
 
 

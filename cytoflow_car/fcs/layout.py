@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 from cytoflow_car.errors import FcsDataError
 from cytoflow_car.fcs.datasets import DataSet
+from cytoflow_car.fcs.evidence import Witness
 from cytoflow_car.fcs.header import HEADER_BYTES, Span
 from cytoflow_car.fcs.parameters import ParameterList
-from cytoflow_car.fcs.rows import RowFormat
+from cytoflow_car.fcs.rows import Layout
+from cytoflow_car.fcs.segments import find_segment
 from cytoflow_car.fcs.text import read_count, require_count
 
 AGAIN = "Copy or export the file again."
@@ -27,56 +28,6 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
-    """Where the events are.
-
-    Attributes
-    ----------
-    begin
-        First byte, counted from the start of the data set.
-    n_events
-        How many events are there.
-    rows
-        How an event is stored.
-    flags
-        What was repaired.
-    shift
-        Bytes by which TEXT is longer than HEADER says, and DATA lies behind its stated place:
-        unless it is 0, TEXT has to be read again.
-    """
-
-    begin: int
-    n_events: int
-    rows: RowFormat
-    flags: tuple[str, ...] = ()
-    shift: int = 0
-
-    @property
-    def after(self) -> int:
-        """First byte behind the events."""
-        return self.begin + self.rows.count_bytes(self.n_events)
-
-
-class Witness(Protocol):
-    """Looks at the bytes of a layout."""
-
-    def prefers(self, layouts: Sequence[Layout]) -> Layout | None:
-        """Return the layout whose values fit clearly better than those of all others, or None."""
-
-    def is_blank(self, begin: int, after: int) -> bool:
-        """Whether there is nothing but zeros and blanks between two bytes of the data set."""
-
-    def closes_text(self, shift: int) -> bool:
-        """Whether TEXT ends with its delimiter, and DATA begin, `shift` bytes behind its end."""
-
-    def is_text(self, span: Span) -> bool:
-        """Whether a span begins and ends with the delimiter of TEXT."""
-
-    def is_checksum(self, begin: int, after: int) -> bool:
-        """Whether there are digits between two bytes of the data set."""
-
-
-@dataclass(frozen=True, slots=True)
 class Statements:
     """Everything that is said of where DATA lies.
 
@@ -89,7 +40,9 @@ class Statements:
     others
         The segments beside HEADER, primary TEXT and DATA.
     supplement
-        Supplemental TEXT; None where there is none.
+        Where supplemental TEXT is stated; None where it is not.
+    lost_supplement
+        The same where something else is there, else None.
     endings
         Where DATA may end: before the next segment or data set, or with the file.
     flags
@@ -102,6 +55,7 @@ class Statements:
     parameters: ParameterList
     others: tuple[Span, ...]
     supplement: Span | None
+    lost_supplement: Span | None
     endings: frozenset[int]
     flags: tuple[str, ...]
 
@@ -149,20 +103,28 @@ def gather_statements(
     ends = [described.available]
     if described.next_begin is not None:
         ends.append(described.next_begin)
-    others = tuple(_list_others(described))
+    supplement = find_segment(described.text, "STEXT", described.shift)
+    is_text = supplement is not None and witness.is_text(supplement)
+    others = [
+        find_segment(described.text, "ANALYSIS", described.shift),
+        described.header.analysis,
+        supplement,
+    ]
+    spans = tuple(span for span in others if span is not None)
     checksums = [end - CHECKSUM_BYTES for end in ends]
     endings = {
         *ends,
         *(begin for begin in checksums if witness.is_checksum(begin, begin + CHECKSUM_BYTES)),
-        *(span.begin for span in others),
+        *(span.begin for span in spans),
     }
     return Statements(
         described=described,
         claims=tuple(_list_claims(described)),
         total=_read_total(described),
         parameters=parameters,
-        others=others,
-        supplement=_find_segment(described, "STEXT"),
+        others=spans,
+        supplement=supplement,
+        lost_supplement=None if is_text else supplement,
         endings=frozenset(endings),
         flags=tuple(_doubt_offsets(described)),
     )
@@ -237,25 +199,6 @@ def _doubt_offsets(described: DataSet) -> Iterator[str]:
     stated = [described.text.keywords.get(key, "") for key in ("$BEGINDATA", "$ENDDATA")]
     if any(value and read_count(value) is None for value in stated):
         yield "text_data_offset: $BEGINDATA or $ENDDATA is unreadable, taken from HEADER"
-
-
-def _list_others(described: DataSet) -> Iterator[Span]:
-    for span in (
-        _find_segment(described, "ANALYSIS"),
-        _find_segment(described, "STEXT"),
-        described.header.analysis,
-    ):
-        if span is not None:
-            yield span
-
-
-def _find_segment(described: DataSet, name: str) -> Span | None:
-    keywords, shift = described.text.keywords, described.shift
-    begin, end = (read_count(keywords.get(f"${key}{name}", "")) for key in ("BEGIN", "END"))
-    # Some programs state the primary TEXT again.
-    if not begin or not end or begin == described.text.span.begin:
-        return None
-    return Span(begin + shift, end + shift)
 
 
 def _read_total(described: DataSet) -> int | None:

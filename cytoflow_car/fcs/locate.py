@@ -7,14 +7,13 @@ from dataclasses import dataclass, replace
 
 from cytoflow_car.errors import FcsDataError
 from cytoflow_car.fcs.datasets import DataSet
+from cytoflow_car.fcs.evidence import Witness
 from cytoflow_car.fcs.header import HEADER_BYTES, Span
 from cytoflow_car.fcs.layout import (
     AGAIN,
     CHECKSUM_BYTES,
     Claim,
-    Layout,
     Statements,
-    Witness,
     contradiction,
     cut_short,
     gather_statements,
@@ -23,6 +22,7 @@ from cytoflow_car.fcs.layout import (
     tell_located,
 )
 from cytoflow_car.fcs.parameters import ParameterList
+from cytoflow_car.fcs.rows import Layout
 
 #: A layout that fewer statements support is a guess.
 _LEAST_SUPPORT = 3
@@ -49,7 +49,7 @@ def find_events(described: DataSet, parameters: ParameterList, witness: Witness)
         When ``$TOT`` is missing (from FCS 3.0 on) or unreadable.
     """
     statements = gather_statements(described, parameters, witness)
-    if statements.total == 0 and all(len(claim.span) <= 1 for claim in statements.claims):
+    if statements.total == 0 and all(len(claim.span) <= 2 for claim in statements.claims):
         return Layout(HEADER_BYTES, 0, parameters.formats[0])
     if not statements.claims:
         raise FcsDataError(
@@ -59,6 +59,7 @@ def find_events(described: DataSet, parameters: ParameterList, witness: Witness)
     layout = _undisplace(layout, statements, witness)
     if layout.after > described.available:
         raise cut_short(layout, statements)
+    _refuse_bytes_before(layout, statements, witness)
     return replace(layout, flags=(*layout.rows.flags, *layout.flags, *statements.flags))
 
 
@@ -81,11 +82,17 @@ def _fit_total(statements: Statements, witness: Witness) -> Layout | None:
         if fit.layout.rows == fits[0].layout.rows:
             options.setdefault(fit.layout.begin, fit)
     behind_text = replace(fits[0].layout, begin=statements.behind_text)
-    is_known = behind_text.after in statements.endings
+    endings = set(statements.endings)
+    if fits[0].error:
+        # A length that is one byte wrong may begin wrongly, too.
+        endings |= {fit.claim.span.end + 1 for fit in fits}
+    is_known = behind_text.after in endings
     if is_known and not any(fit.layout.after in statements.endings for fit in options.values()):
         # All of what is there fits exactly between TEXT and what follows, the claims do not.
         span = Span(behind_text.begin, behind_text.after - 1)
         options.setdefault(behind_text.begin, _Fit(behind_text, Claim(span, "TEXT's end"), 0))
+    within = {begin: fit for begin, fit in options.items() if fit.layout.after <= available}
+    options = within or options
     chosen, reason = _choose(list(options.values()), available, witness)
     flags = []
     if chosen.error:
@@ -171,14 +178,12 @@ def _list_candidates(statements: Statements, witness: Witness) -> Iterator[Layou
     total, rows = statements.total, statements.parameters.formats[0]
     if rows.is_packed:
         return
-    # A wrong $PnB of one channel may give whole events too.
-    if len(set(rows.widths)) == 1:
-        for claim in statements.claims:
-            layout = Layout(claim.span.begin, rows.count_events(len(claim.span)) or 0, rows)
-            padding = layout.begin + rows.count_bytes(total or layout.n_events)
-            is_padded = padding < layout.after and witness.is_blank(padding, layout.after)
-            if layout.n_events and not is_padded:
-                yield layout
+    for claim in statements.claims:
+        layout = Layout(claim.span.begin, rows.count_events(len(claim.span)) or 0, rows)
+        padding = layout.begin + rows.count_bytes(total or layout.n_events)
+        is_padded = padding < layout.after and witness.is_blank(padding, layout.after)
+        if layout.n_events and not is_padded and _is_row_sure(layout, statements, witness):
+            yield layout
     if total:
         n_bytes = rows.count_bytes(total)
         begins = {claim.span.begin for claim in statements.claims}
@@ -186,6 +191,22 @@ def _list_candidates(statements: Statements, witness: Witness) -> Iterator[Layou
         begins |= {statements.behind_text}
         for begin in sorted(begins):
             yield Layout(begin, total, rows)
+
+
+def _is_row_sure(layout: Layout, statements: Statements, witness: Witness) -> bool:
+    """Whether it is ``$TOT`` that is wrong, and not ``$PAR`` or a ``$PnB``."""
+    total, rows = statements.total, layout.rows
+    row_bytes, rest = divmod(rows.count_bytes(layout.n_events), total or 1)
+    # A wrong $PnB of one channel may give whole events; $TOT events of another length, too.
+    is_one_width = len(set(rows.widths)) == 1
+    is_near = 0.5 <= row_bytes * 8 / rows.event_bits <= 2
+    is_another_row = is_near and rest == 0 and row_bytes * 8 % rows.widths[0] == 0
+    if is_one_width and not is_another_row:
+        return True
+    if witness.runs_forward(layout):
+        return True
+    is_multiple = row_bytes * 8 % rows.event_bits == 0
+    return is_one_width and is_multiple and witness.holds_signals(layout)
 
 
 def _count_support(layout: Layout, statements: Statements, witness: Witness) -> int:
@@ -218,7 +239,6 @@ def _undisplace(layout: Layout, statements: Statements, witness: Witness) -> Lay
     it is DATA that lost or gained bytes, no layout is right.
     """
     described = statements.described
-    _refuse_bytes_before(layout, statements, witness)
     after = max([layout.after, *(span.end + 1 for span in statements.others)])
     shifts = _list_shifts(after, described, witness)
     if described.shift or 0 in shifts:
@@ -229,7 +249,7 @@ def _undisplace(layout: Layout, statements: Statements, witness: Witness) -> Lay
             continue
         if not witness.closes_text(0) and witness.closes_text(shift):
             return moved
-        _refuse_displaced_text(statements.supplement, shift, witness)
+        _refuse_displaced_text(statements.lost_supplement, shift, witness)
         ends = sorted((layout.after, moved.after))
         # Blanks behind DATA are padding.
         if ends[1] <= described.available and not witness.is_blank(*ends):
@@ -257,7 +277,8 @@ def _list_shifts(after: int, described: DataSet, witness: Witness) -> set[int]:
 
 def _refuse_bytes_before(layout: Layout, statements: Statements, witness: Witness) -> None:
     before = statements.behind_text
-    if before < layout.begin:
+    # Blanks fill gaps.
+    if before < layout.begin and not witness.is_blank(before, layout.begin):
         _refuse_if_better(layout, replace(layout, begin=before), witness)
 
 
@@ -274,12 +295,8 @@ def _refuse_if_better(layout: Layout, moved: Layout, witness: Witness) -> None:
         )
 
 
-def _refuse_displaced_text(supplement: Span | None, shift: int, witness: Witness) -> None:
-    if (
-        supplement is not None
-        and not witness.is_text(supplement)
-        and witness.is_text(Span(supplement.begin + shift, supplement.end + shift))
-    ):
+def _refuse_displaced_text(lost: Span | None, shift: int, witness: Witness) -> None:
+    if lost is not None and witness.is_text(Span(lost.begin + shift, lost.end + shift)):
         raise FcsDataError(
             f"supplemental TEXT lies {abs(shift)} bytes from its stated place",
             where="DATA",

@@ -14,14 +14,12 @@ from cytoflow_car.errors import FcsError
 from cytoflow_car.fcs.companion import share_facts, share_stains
 from cytoflow_car.fcs.data import Place, read_values
 from cytoflow_car.fcs.datasets import DataSet, choose_dataset
-from cytoflow_car.fcs.evidence import FileWitness
+from cytoflow_car.fcs.evidence import Witness
 from cytoflow_car.fcs.facts import read_clock, read_date, read_instrument, read_spillover
-from cytoflow_car.fcs.header import Span
 from cytoflow_car.fcs.locate import find_events
 from cytoflow_car.fcs.modes import read_byte_order, refuse_other_modes
 from cytoflow_car.fcs.parameters import ParameterList, read_parameters
-from cytoflow_car.fcs.segments import read_text
-from cytoflow_car.fcs.text import read_count
+from cytoflow_car.fcs.segments import find_segment, read_text
 from cytoflow_car.model.events import Channel, Events, Sample, Spillover
 
 
@@ -160,7 +158,7 @@ def _describe(file: BufferedReader, described: DataSet) -> tuple[FileHeader, Par
     mode_flags = refuse_other_modes(keywords)
     parameters = read_parameters(keywords)
     order = read_byte_order(keywords)
-    layout = find_events(described, parameters, FileWitness(file, described, order, parameters))
+    layout = find_events(described, parameters, Witness(file, described, order, parameters))
     if layout.shift:
         return _describe(file, _displace(file, described, layout.shift))
     place = Place(described.base + layout.begin, layout.n_events, order, layout.rows)
@@ -213,13 +211,8 @@ def _displace(file: BufferedReader, described: DataSet, shift: int) -> DataSet:
 
 
 def _check_analysis(described: DataSet) -> tuple[str, ...]:
-    stated = [
-        read_count(described.text.keywords.get(key, "")) or 0
-        for key in ("$BEGINANALYSIS", "$ENDANALYSIS")
-    ]
-    spans = [Span(*stated)] if stated[0] else []
-    if described.header.analysis is not None:
-        spans.append(described.header.analysis)
+    stated = find_segment(described.text, "ANALYSIS", 0)
+    spans = [span for span in (stated, described.header.analysis) if span is not None]
     if any(span.end >= described.available or span.end < span.begin for span in spans):
         return ("analysis_offset: ANALYSIS is not where the file says; it is not used",)
     return ()

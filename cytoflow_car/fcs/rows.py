@@ -44,6 +44,37 @@ class RowFormat:
         return n_events if self.count_bytes(n_events) == n_bytes else None
 
 
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Where the events are.
+
+    Attributes
+    ----------
+    begin
+        First byte, counted from the start of the data set.
+    n_events
+        How many events are there.
+    rows
+        How an event is stored.
+    flags
+        What was repaired.
+    shift
+        Bytes by which TEXT is longer than HEADER says, and DATA lies behind its stated place:
+        unless it is 0, TEXT has to be read again.
+    """
+
+    begin: int
+    n_events: int
+    rows: RowFormat
+    flags: tuple[str, ...] = ()
+    shift: int = 0
+
+    @property
+    def after(self) -> int:
+        """First byte behind the events."""
+        return self.begin + self.rows.count_bytes(self.n_events)
+
+
 def list_formats(bits: Sequence[int]) -> tuple[RowFormat, ...]:
     """Return the ways in which values of such widths (``$PnB``) are stored, the standard's first.
 

@@ -88,13 +88,12 @@ def read_text(file: BufferedReader, base: int, size: int, header: Header, shift:
             advice="The HEADER points to a wrong place; export the file again.",
         )
     more, more_doubts = _read_supplement(file, base, size, span, keywords, delimiter, shift)
-    stated = {key: value for key, value in keywords.items() if value or key not in more}
-    differing = [
-        key for key in more if is_structural(key) and stated.get(key, more[key]) != more[key]
-    ]
+    own = {key: value for key, value in keywords.items() if value or key not in more}
+    shared = [key for key in more if is_structural(key) and key in own]
+    differing = [key for key in shared if own[key] != more[key]]
     if differing:
         more_doubts.append(f"keyword_doubled: {listed(differing)}, primary TEXT holds")
-    return Text(more | stated, span, delimiter, (*flags, *doubts, *more_doubts))
+    return Text(more | own, span, delimiter, (*flags, *doubts, *more_doubts))
 
 
 def read_span(file: BufferedReader, base: int, span: Span) -> bytes:
@@ -105,6 +104,15 @@ def read_span(file: BufferedReader, base: int, span: Span) -> bytes:
     there = os.fstat(file.fileno()).st_size - base - span.begin
     file.seek(base + span.begin)
     return file.read(max(0, min(len(span), there)))
+
+
+def find_segment(text: Text, name: str, shift: int) -> Span | None:
+    """Return where TEXT says that another segment lies, `shift` bytes on; None without a word."""
+    begin, end = (read_count(text.keywords.get(f"${key}{name}", "")) for key in ("BEGIN", "END"))
+    # Some programs state the primary TEXT again.
+    if not begin or not end or begin == text.span.begin:
+        return None
+    return Span(begin + shift, end + shift)
 
 
 def _find_end(
@@ -156,9 +164,10 @@ def _read_supplement(
     # Some programs state the primary TEXT again.
     if (begin, end) == (0, 0) or begin == primary.begin:
         return {}, []
-    if all(words) and (begin == 0 or end == 0):
-        return {}, ["supplemental_text: one of its offsets is 0"]
-    if begin is None or end is None or end <= begin:
+    is_empty = begin is not None and end is not None and begin - 1 <= end <= begin
+    if is_empty or words == ["-1", "-1"] or (all(words) and (begin == 0 or end == 0)):
+        return {}, ["supplemental_text: it is stated as empty"]
+    if begin is None or end is None or end < begin:
         raise FcsTextError(
             "$BEGINSTEXT or $ENDSTEXT is missing, unreadable or impossible",
             where="TEXT",
@@ -166,7 +175,12 @@ def _read_supplement(
             advice="Export the file again.",
         )
     begin, end = begin + shift, end + shift
-    if base + begin <= size <= base + end:
+    is_one_too_far = base + end == size and is_closed(
+        read_span(file, base, Span(begin, end - 1)), delimiter
+    )
+    if is_one_too_far:
+        end -= 1
+    elif base + begin <= size <= base + end:
         raise FcsTextError(
             f"the file ends at byte {size}, supplemental TEXT only at {base + end + 1}",
             where="TEXT",
@@ -175,10 +189,13 @@ def _read_supplement(
     if base + end >= size:
         return {}, ["supplemental_text: it lies outside the file"]
     segment = read_span(file, base, Span(begin, end))
-    if segment[:1].isalnum() and segment[:2] != b"PK":
+    if segment[:1].isalnum() and is_closed(segment, delimiter):
         # Some programs begin it with a keyword.
         segment = delimiter + segment
     try:
-        return parse_text(segment)
+        more, doubts = parse_text(segment)
     except FcsTextError:
         return {}, ["supplemental_text: it is unreadable"]
+    if is_one_too_far:
+        doubts.append("supplemental_text: it is stated to end one byte behind the file")
+    return more, doubts

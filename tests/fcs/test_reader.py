@@ -309,11 +309,11 @@ def test_text_that_reaches_into_the_events(tmp_path: Path) -> None:
 
 def test_both_claims_some_bytes_too_far(tmp_path: Path) -> None:
     """HEADER and TEXT agree, and the file is as long as they say: only Time tells."""
-    values = np.column_stack([np.arange(9.0), 500 * (-1.0) ** np.arange(9)]).astype("<f4")
-    text = with_offsets(keywords_of(values, ["Time", "A"]) | {"$TIMESTEP": "1"}, 72)
+    values = np.column_stack([1 + np.arange(20.0), 500 * (-1.0) ** np.arange(20)]).astype("<f4")
+    text = with_offsets(keywords_of(values, ["Time", "A"]) | {"$TIMESTEP": "1"}, 160)
     moved = text.replace(b"%012d" % (58 + len(text)), b"%012d" % (62 + len(text)))
-    moved = moved.replace(b"%012d" % (129 + len(text)), b"%012d" % (133 + len(text)))
-    place = (62 + len(text), 133 + len(text))
+    moved = moved.replace(b"%012d" % (217 + len(text)), b"%012d" % (221 + len(text)))
+    place = (62 + len(text), 221 + len(text))
     content = assemble(moved, values.tobytes() + b"\1\2\3\4", header_data=place)
     with pytest.raises(FcsDataError, match="fits better"):
         read_fcs(write(tmp_path / "a.fcs", content))
@@ -354,11 +354,27 @@ def test_supplemental_text_is_merged(tmp_path: Path) -> None:
         read_fcs(write(path, content[:-1]))
 
 
-@pytest.mark.parametrize(("stated", "there"), [(4, 6), (9, 6)])
+@pytest.mark.parametrize(("stated", "there"), [(5, 6), (9, 6), (3, 6)])
 def test_wrong_total_with_whole_events(tmp_path: Path, stated: int, there: int) -> None:
     sample = read_fcs(write(tmp_path / "a.fcs", small(TOT=str(stated))))
     np.testing.assert_array_equal(sample.events.values, small_values())
     assert sample.flags == (f"tot_mismatch: $TOT {stated}, DATA holds {there}",)
+
+
+@pytest.mark.parametrize("has_time", [True, False])
+def test_total_that_fits_other_rows(tmp_path: Path, has_time: bool) -> None:
+    """16 of 20 events: 5 channels of 4 told would do as well, unless Time runs forward."""
+    values = np.arange(80, dtype="<f4").reshape(20, 4)
+    detectors = ["A", "B", "C", "Time" if has_time else "D"]
+    keywords = keywords_of(values, detectors) | {"$TOT": "16", "$TIMESTEP": "1"}
+    path = write(tmp_path / "a.fcs", assemble(spell(keywords), values.tobytes()))
+    if has_time:
+        sample = read_fcs(path)
+        np.testing.assert_array_equal(sample.events.values, values)
+        assert flag_names(sample.flags) == ["tot_mismatch"]
+    else:
+        with pytest.raises(FcsDataError, match=r"20 events; expected 16 events"):
+            read_fcs(path)
 
 
 def test_wrong_total_with_torn_events(tmp_path: Path) -> None:
