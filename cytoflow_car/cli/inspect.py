@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,8 +43,11 @@ def inspect(ctx: click.Context, path: Path, dataset: int | None, keywords: bool)
         for key, value in inspected.keywords.items():
             if value is not None:
                 click.echo(_plain(f"{key}  {value}"))
+        # What is no keyword of the standard may itself be a name.
         withheld = [key for key, value in inspected.keywords.items() if value is None]
-        click.echo(_plain(f"not shown, could name a person or a day: {', '.join(withheld)}"))
+        standard = [key for key in withheld if re.fullmatch(r"\$[A-Z0-9_]+", key)]
+        told = ", ".join([*standard, f"{len(withheld) - len(standard)} of other programs"])
+        click.echo(_plain(f"not shown, could name a person or a day: {told}"))
 
 
 def _inspect_folder(folder: Path) -> int:

@@ -16,6 +16,9 @@ from cytoflow_car.fcs.text import read_count
 #: The beginning of a HEADER: version, four blanks, and the place of TEXT.
 _MAGIC = re.compile(rb"FCS[23]\.[0-2] {4}[ \d]{7}\d[ \d]{7}\d")
 
+#: Behind a data set, another one begins before so many bytes of padding.
+_MOST_GAP = 8192
+
 
 @dataclass(frozen=True, slots=True)
 class DataSet:
@@ -34,7 +37,7 @@ class DataSet:
     next_begin
         Where the next data set begins, counted from `base`; None behind the last one.
     next_shift
-        How far that is from where ``$NEXTDATA`` says.
+        How far that is from where ``$NEXTDATA`` says; None where it does not say.
     companion
         Keywords of the first data set, where this is another one with as many events; else empty.
     shift
@@ -48,7 +51,7 @@ class DataSet:
     number: int
     n_datasets: int
     next_begin: int | None
-    next_shift: int
+    next_shift: int | None
     companion: Mapping[str, str]
     flags: tuple[str, ...]
     shift: int = 0
@@ -61,22 +64,92 @@ class _Found:
     text: Text
 
 
-def choose_dataset(file: BufferedReader, size: int, wanted: int | None) -> DataSet:
-    """Read HEADER and TEXT of one data set.
+@dataclass(frozen=True, slots=True)
+class DataSets:
+    """HEADER and TEXT of every data set of a file.
 
-    Where none is asked for and there are several, it is the only one of FCS 3 (LMD files hold
-    the same events as FCS 2.0 and 3.0), else the first; the choice is flagged.
+    Attributes
+    ----------
+    size
+        Bytes of the file.
+    found
+        Those that can be read.
+    doubts
+        Flags of how they were found.
+    torn
+        Why the one behind them cannot be read; None where there is none.
+    n_linked
+        How many ``$NEXTDATA`` tells of; others stand behind a last one.
+    """
+
+    size: int
+    found: tuple[_Found, ...]
+    doubts: tuple[str, ...]
+    torn: FcsError | None
+    n_linked: int
+
+    def __len__(self) -> int:
+        return len(self.found)
+
+    def choose(self, wanted: int | None) -> DataSet:
+        """Return one data set.
+
+        Where none is asked for and there are several, it is the only one of FCS 3 (LMD files hold
+        the same events as FCS 2.0 and 3.0), else the first; the choice is flagged.
+
+        Raises
+        ------
+        FcsDatasetError
+            When the data set that is asked for is not in the file, or none is asked for and the one
+            to be taken may be torn.
+        """
+        doubts = list(self.doubts)
+        versions = [one.header.version for one in self.found]
+        if self.torn is not None:
+            if wanted is None and versions[0] < "FCS3":
+                raise FcsDatasetError(
+                    f"data set {len(self) + 1} is torn ({self.torn.where}: {self.torn.problem})",
+                    where="HEADER",
+                    advice="Copy or export the file again, or ask for another data set by number.",
+                ) from self.torn
+            doubts.append(f"next_dataset_unreadable: data set {len(self) + 1} is torn")
+        number = _choose(versions[: self.n_linked]) if wanted is None else wanted
+        if not 1 <= number <= len(self):
+            raise FcsDatasetError(
+                f"data set {number} is not in the file",
+                where="HEADER",
+                expected=f"1 to {len(self)}",
+                advice="Correct the data set's number.",
+            )
+        if wanted is None and len(self) > 1:
+            doubts.insert(0, f"several_datasets: {number} of {len(self)} is read")
+        chosen = self.found[number - 1]
+        following = self.found[number] if number < len(self) else None
+        return DataSet(
+            base=chosen.base,
+            available=self.size - chosen.base,
+            header=chosen.header,
+            text=chosen.text,
+            number=number,
+            n_datasets=len(self),
+            next_begin=None if following is None else following.base - chosen.base,
+            next_shift=None if following is None else _find_shift(chosen, following),
+            companion=_find_companion(self.found, chosen),
+            flags=(*doubts, *chosen.header.flags),
+        )
+
+
+def list_datasets(file: BufferedReader, size: int) -> DataSets:
+    """Read HEADER and TEXT of every data set of a file.
 
     Raises
     ------
-    FcsDatasetError
-        When the data set that is asked for is not in the file, or none is asked for and one of
-        them is torn.
     FcsError
-        Of the kind that fits, when its HEADER or TEXT cannot be read.
+        Of the kind that fits, when those of the first cannot be read.
     """
     found: list[_Found] = []
     doubts: list[str] = []
+    n_linked = 0
     base: int | None = 0
     while base is not None:
         try:
@@ -85,43 +158,23 @@ def choose_dataset(file: BufferedReader, size: int, wanted: int | None) -> DataS
         except FcsError as error:
             if not found:
                 raise
-            if wanted is None:
-                raise FcsDatasetError(
-                    f"data set {len(found) + 1} is torn ({error.where}: {error.problem})",
-                    where=f"byte {base}",
-                    advice="Copy or export the file again, or ask for another data set by number.",
-                ) from error
-            doubts.append(f"next_dataset_unreadable: data set {len(found) + 1} at byte {base}")
-            break
+            return DataSets(size, tuple(found), tuple(doubts), error, n_linked or len(found))
+        if not n_linked and not read_count(found[-1].text.keywords.get("$NEXTDATA") or "0"):
+            n_linked = len(found)
         base = _find_next(file, size, found[-1], doubts, len(found) + 1)
-    number = _choose([one.header.version for one in found]) if wanted is None else wanted
-    if not 1 <= number <= len(found):
-        raise FcsDatasetError(
-            f"data set {number} is not in the file",
-            where="HEADER",
-            expected=f"1 to {len(found)}",
-            advice="Correct the data set's number.",
-        )
-    if wanted is None and len(found) > 1:
-        doubts.insert(0, f"several_datasets: {number} of {len(found)} is read")
-    chosen = found[number - 1]
-    next_begin = found[number].base - chosen.base if number < len(found) else None
+    return DataSets(size, tuple(found), tuple(doubts), None, n_linked or len(found))
+
+
+def _find_shift(chosen: _Found, following: _Found) -> int | None:
     stated = read_count(chosen.text.keywords.get("$NEXTDATA", ""))
-    return DataSet(
-        base=chosen.base,
-        available=size - chosen.base,
-        header=chosen.header,
-        text=chosen.text,
-        number=number,
-        n_datasets=len(found),
-        next_begin=next_begin,
-        next_shift=0 if next_begin is None or stated is None else next_begin - stated,
-        companion=_find_companion(found, chosen),
-        flags=(*doubts, *chosen.header.flags),
-    )
+    if not stated:
+        return None
+    if following.base == stated:
+        return 0
+    return following.base - chosen.base - stated
 
 
-def _find_companion(found: list[_Found], chosen: _Found) -> Mapping[str, str]:
+def _find_companion(found: tuple[_Found, ...], chosen: _Found) -> Mapping[str, str]:
     # Cytometers of Beckman Coulter write the events as FCS 2.0 and, behind that, as FCS 3.0.
     first = found[0].text.keywords
     are_pair = [one.header.version[:4] for one in found] == ["FCS2", "FCS3"]
@@ -135,13 +188,21 @@ def _find_next(
     """Return where the next data set begins; each begins behind the last, so the search ends."""
     stated = last.text.keywords.get("$NEXTDATA", "")
     step = read_count(stated)
+    end = _find_stated_end(last, size)
     if not stated or step == 0:
-        return None
-    if step is not None and last.text.span.end < step < size - last.base:
-        file.seek(last.base + step)
-        if file.read(3) == b"FCS":
-            return last.base + step
-    match = _search_magic(file, size, last.base + last.text.span.end)
+        match = _search_magic(file, last.base + end, min(size, last.base + end + _MOST_GAP))
+        if match is not None:
+            doubts.append(f"next_dataset_offset: data set {number} found at byte {match}")
+        return match
+    if step is not None:
+        # The standard counts from the data set's own beginning; where a plate's program counts
+        # from the file's, that leads to a data set, too, but past others.
+        for begin in sorted((step, last.base + step)):
+            if last.base + last.text.span.end < begin < size and _is_header(file, begin):
+                if begin != last.base + step:
+                    doubts.append(f"next_dataset_offset: data set {number} found at byte {begin}")
+                return begin
+    match = _search_magic(file, last.base + end, size)
     if match is not None:
         doubts.append(f"next_dataset_offset: data set {number} found at byte {match}")
         return match
@@ -149,11 +210,23 @@ def _find_next(
     return None
 
 
-def _search_magic(file: BufferedReader, size: int, begin: int) -> int | None:
-    if begin >= size:
-        return None
+def _is_header(file: BufferedReader, begin: int) -> bool:
+    file.seek(begin)
+    return file.read(3) == b"FCS"
+
+
+def _find_stated_end(found: _Found, size: int) -> int:
+    """Return the last byte that HEADER or TEXT claims for the data set, as far as it is there."""
+    keywords = found.text.keywords
+    ends = [read_count(keywords.get(key, "")) or 0 for key in ("$ENDDATA", "$ENDSTEXT")]
+    spans = (found.text.span, found.header.data, found.header.analysis)
+    ends += [span.end for span in spans if span is not None]
+    return max(end for end in ends if found.base + end < size)
+
+
+def _search_magic(file: BufferedReader, begin: int, end: int) -> int | None:
     with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        match = _MAGIC.search(content, begin)
+        match = _MAGIC.search(content, begin, end)
         return None if match is None else match.start()
 
 

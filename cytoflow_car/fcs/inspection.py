@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cytoflow_car.errors import FcsError
-from cytoflow_car.fcs.reader import FileHeader, read_fcs, read_header, read_keywords
+from cytoflow_car.fcs.reader import FileHeader, read_fcs, read_headers, read_keywords
 
 #: Flags of what was put right; the others tell of what was left as it is.
 _REPAIRS = frozenset(
@@ -63,27 +63,23 @@ def inspect_file(path: str | os.PathLike[str], dataset: int | None = None) -> In
 
     Parameters and errors as in `read_fcs`.
     """
-    header = read_header(path, dataset)
     sample = read_fcs(path, dataset)
+    headers = dict(enumerate(read_headers(path), 1))
     faults = [flag for flag in sample.flags if not is_repair(flag)]
     not_finite = int((~np.isfinite(sample.events.values)).any(axis=1).sum())
     if not_finite:
         faults.append(f"not_finite: {not_finite} events hold what is no number; no gate takes them")
     if sample.time_channel is not None:
         time = sample.events.column(sample.time_channel)
-        backward = int((np.diff(time) < 0).sum())
+        with np.errstate(invalid="ignore"):
+            backward = int((np.diff(time) < 0).sum())
         if backward:
             faults.append(f"time_backward: in {backward} of {time.size - 1} steps")
-    others: dict[int, FileHeader | FcsError] = {}
-    for number in range(1, header.n_datasets + 1):
-        if number != header.dataset:
-            try:
-                others[number] = read_header(path, number)
-            except FcsError as error:
-                others[number] = error
+    header = headers.pop(sample.dataset)
+    assert not isinstance(header, FcsError)
     return Inspection(
         header=header,
-        others=others,
+        others=headers,
         repairs=tuple(flag for flag in sample.flags if is_repair(flag)),
         faults=tuple(faults),
         keywords={

@@ -103,14 +103,14 @@ def gather_statements(
     ends = [described.available]
     if described.next_begin is not None:
         ends.append(described.next_begin)
-    supplement = find_segment(described.text, "STEXT", described.shift)
-    is_text = supplement is not None and witness.is_text(supplement)
-    others = [
-        find_segment(described.text, "ANALYSIS", described.shift),
-        described.header.analysis,
-        supplement,
-    ]
-    spans = tuple(span for span in others if span is not None)
+    supplement, analysis = (
+        find_segment(described.text, name, described.shift) for name in ("STEXT", "ANALYSIS")
+    )
+    if supplement is not None and len(supplement) <= 1:
+        supplement = None
+    stated = (supplement, analysis, described.header.analysis)
+    spans = tuple(span for span in stated if span is not None and len(span) > 1)
+    is_lost = supplement is not None and not witness.is_text(supplement)
     checksums = [end - CHECKSUM_BYTES for end in ends]
     endings = {
         *ends,
@@ -124,7 +124,7 @@ def gather_statements(
         parameters=parameters,
         others=spans,
         supplement=supplement,
-        lost_supplement=None if is_text else supplement,
+        lost_supplement=supplement if is_lost else None,
         endings=frozenset(endings),
         flags=tuple(_doubt_offsets(described)),
     )

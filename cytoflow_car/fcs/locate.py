@@ -266,8 +266,10 @@ def _undisplace(layout: Layout, statements: Statements, witness: Witness) -> Lay
 
 def _list_shifts(after: int, described: DataSet, witness: Witness) -> set[int]:
     """Return by how much everything may lie from its place, as what follows tells; 0 for not."""
-    if described.next_begin is not None:
+    if described.next_shift is not None:
         return {described.next_shift}
+    if described.next_begin is not None:
+        return {described.next_begin - after}
     shifts = {described.available - after}
     checksum = described.available - CHECKSUM_BYTES
     if witness.is_checksum(checksum, described.available):

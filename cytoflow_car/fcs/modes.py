@@ -8,9 +8,12 @@ from cytoflow_car.errors import FcsTextError, FcsUnsupportedError
 from cytoflow_car.fcs.text import read_count, require
 
 
-def refuse_other_modes(keywords: dict[str, str]) -> tuple[str, ...]:
+def refuse_other_modes(keywords: dict[str, str], version: str) -> tuple[str, ...]:
     """Refuse what is not list mode; return a flag where the mode is not stated."""
     mode = keywords.get("$MODE", "").upper()
+    if mode == "LIST" or (not mode and version == "FCS3.2"):
+        # From FCS 3.2 on, list mode need not be stated.
+        return ()
     if mode in ("C", "U"):
         raise FcsUnsupportedError(
             f"histogram data ($MODE {mode})",
@@ -34,7 +37,7 @@ def read_byte_order(keywords: dict[str, str]) -> str:
         For an order that is neither rising nor falling, such as ``3,4,1,2``.
     """
     stated = require(keywords, "$BYTEORD")
-    places = [read_count(part) for part in re.split(r"\s*,\s*|\s+", stated)]
+    places = [read_count(part) for part in re.split(r"\s*[,;]\s*|\s+", stated)]
     rising = list(range(1, len(places) + 1))
     if places == rising:
         return "<"

@@ -298,12 +298,13 @@ def _read_amplification(
         if is_integer:
             doubts.add("amplification_missing", key, "is absent, taken as linear")
         return 0.0, 0.0
-    words = re.split("[,;]", stated)
+    words = re.split("[,;]", stated.rstrip(",; "))
     if len(words) == 4:
         # Decimal commas.
         words = [".".join(words[:2]), ".".join(words[2:])]
     parts = [read_number(word) for word in words]
     if parts == [0.0]:
+        doubts.add("amplification_missing", key, "is incomplete, taken as linear")
         return 0.0, 0.0
     if len(parts) != 2 or parts[0] is None or parts[1] is None or min(parts[0], parts[1]) < 0:
         if is_integer:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -13,7 +14,7 @@ from pathlib import Path
 from cytoflow_car.errors import FcsError
 from cytoflow_car.fcs.companion import share_facts, share_stains
 from cytoflow_car.fcs.data import Place, read_values
-from cytoflow_car.fcs.datasets import DataSet, choose_dataset
+from cytoflow_car.fcs.datasets import DataSet, list_datasets
 from cytoflow_car.fcs.evidence import Witness
 from cytoflow_car.fcs.facts import read_clock, read_date, read_instrument, read_spillover
 from cytoflow_car.fcs.locate import find_events
@@ -61,7 +62,7 @@ def read_fcs(path: str | os.PathLike[str], dataset: int | None = None) -> Sample
     Values are linear: divided by gain, decoded where amplification was logarithmic, Time in
     seconds where the file states a time step. What had to be repaired stands in `Sample.flags`.
     A float32 file in the machine's byte order with nothing to scale is not copied: its values are
-    a view of the file, which must not be changed meanwhile.
+    a view of the file, which stays open and must not be changed meanwhile.
 
     Parameters
     ----------
@@ -88,7 +89,7 @@ def read_fcs(path: str | os.PathLike[str], dataset: int | None = None) -> Sample
     100-102 (FCS 3.2).
     """
     with _opened(path) as (file, size):
-        header, parameters, place = _describe(file, choose_dataset(file, size, dataset))
+        header, parameters, place = _describe(file, list_datasets(file, size).choose(dataset))
         values, value_flags = read_values(file, place, parameters)
     return Sample(
         events=Events(values, header.channels),
@@ -111,7 +112,28 @@ def read_header(path: str | os.PathLike[str], dataset: int | None = None) -> Fil
     No event is read. Parameters and errors as in `read_fcs`.
     """
     with _opened(path) as (file, size):
-        return _describe(file, choose_dataset(file, size, dataset))[0]
+        return _describe(file, list_datasets(file, size).choose(dataset))[0]
+
+
+def read_headers(path: str | os.PathLike[str]) -> tuple[FileHeader | FcsError, ...]:
+    """Read what a file says of each of its data sets, or why one cannot be read.
+
+    Raises
+    ------
+    FcsError
+        When not even the first one's HEADER and TEXT can be read.
+    """
+    headers: list[FileHeader | FcsError] = []
+    with _opened(path) as (file, size):
+        datasets = list_datasets(file, size)
+        for number in range(1, len(datasets) + 1):
+            try:
+                headers.append(_describe(file, datasets.choose(number))[0])
+            except FcsError as error:
+                headers.append(error)
+        if datasets.torn is not None:
+            headers.append(datasets.torn)
+    return tuple(headers)
 
 
 def read_keywords(path: str | os.PathLike[str], dataset: int | None = None) -> dict[str, str]:
@@ -121,7 +143,7 @@ def read_keywords(path: str | os.PathLike[str], dataset: int | None = None) -> d
     errors as in `read_fcs`, as far as HEADER and TEXT go.
     """
     with _opened(path) as (file, size):
-        return choose_dataset(file, size, dataset).text.keywords
+        return list_datasets(file, size).choose(dataset).text.keywords
 
 
 def hash_file(path: str | os.PathLike[str]) -> str:
@@ -141,6 +163,9 @@ def _opened(path: str | os.PathLike[str]) -> Iterator[tuple[BufferedReader, int]
     """Open a file with its size; errors inside gain the file's name."""
     name = Path(path).name
     try:
+        # A pipe would be waited for; a path with NUL has no file.
+        if "\0" in str(path) or not stat.S_ISREG(os.stat(path).st_mode):
+            raise FcsError("it cannot be read (it is no file)", expected="an FCS file")
         with open(path, "rb") as file:
             yield file, os.fstat(file.fileno()).st_size
     except FcsError as error:
@@ -155,7 +180,7 @@ def _opened(path: str | os.PathLike[str]) -> Iterator[tuple[BufferedReader, int]
 
 def _describe(file: BufferedReader, described: DataSet) -> tuple[FileHeader, ParameterList, Place]:
     keywords = described.text.keywords
-    mode_flags = refuse_other_modes(keywords)
+    mode_flags = refuse_other_modes(keywords, described.header.version)
     parameters = read_parameters(keywords)
     order = read_byte_order(keywords)
     layout = find_events(described, parameters, Witness(file, described, order, parameters))

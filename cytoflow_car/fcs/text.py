@@ -99,7 +99,8 @@ def require(keywords: dict[str, str], key: str) -> str:
 
 def require_count(keywords: dict[str, str], key: str) -> int:
     """Return a keyword's whole number; FcsTextError where it is missing or is none."""
-    count = read_count(require(keywords, key))
+    # Some programs write 50.0.
+    count = read_count(re.sub(r"\.0+$", "", require(keywords, key)))
     if count is None:
         raise FcsTextError(f"{key} is unreadable", where="TEXT", expected="a whole number")
     return count

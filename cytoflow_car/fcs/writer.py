@@ -6,6 +6,7 @@ import os
 import re
 from array import array
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,8 @@ import numpy.typing as npt
 
 from cytoflow_car.errors import FcsDataError, FcsError, FcsTextError, SpilloverError
 from cytoflow_car.fcs.reader import read_fcs
-from cytoflow_car.fcs.text import is_structural, read_number
-from cytoflow_car.fcs.timing import find_time
+from cytoflow_car.fcs.text import is_structural
+from cytoflow_car.fcs.timing import find_time, read_time_step
 from cytoflow_car.model.events import Events, Spillover
 
 _OF_CHANNELS = re.compile(r"\$?P\d+[A-Z]+")
@@ -84,7 +85,8 @@ def write_fcs(
             advice="Check the folder, its rights and the free space.",
         ) from error
     finally:
-        unfinished.unlink(missing_ok=True)
+        with suppress(OSError):
+            unfinished.unlink(missing_ok=True)
 
 
 def _check_channels(events: Events, name: str) -> None:
@@ -148,6 +150,13 @@ def _stored_values(
         raise FcsDataError("values above 3.4e38", where=name, expected="values that float32 holds")
     step = _time_step(keywords)
     time = find_time(keywords, events.detectors)
+    if time is not None and time.high is not None:
+        raise FcsTextError(
+            "Time in two halves cannot be written",
+            where=name,
+            expected="one channel of Time",
+            advice="Leave out the half that holds the higher part.",
+        )
     if step is not None and time is not None:
         seconds = events.column(time.column)
         # float32 seconds are rarely whole steps; the steps that give them back are stored.
@@ -177,13 +186,15 @@ def _create(path: Path, values: array[float], events: Events, metadata: dict[str
 
 def _check_written(path: Path, stored: npt.NDArray[np.float32], events: Events, name: str) -> None:
     sample = read_fcs(path)
-    # Time comes back in seconds.
-    kept = [column for column in range(stored.shape[1]) if column != sample.time_channel]
+    time = sample.time_channel
+    kept = [column for column in range(stored.shape[1]) if column != time]
     if (
         sample.events.detectors != events.detectors
         or [channel.marker for channel in sample.events.channels]
         != [channel.marker for channel in events.channels]
         or not np.array_equal(sample.events.values[:, kept], stored[:, kept], equal_nan=True)
+        # Time is stored in steps, and comes back in seconds.
+        or (time is not None and not _are_close(sample.events.column(time), events.column(time)))
     ):
         raise FcsError(
             "the file reads back otherwise than it was written",
@@ -192,9 +203,13 @@ def _check_written(path: Path, stored: npt.NDArray[np.float32], events: Events, 
         )
 
 
+def _are_close(read: npt.NDArray[np.float64], written: npt.NDArray[np.float64]) -> bool:
+    return np.allclose(read, written, rtol=1e-6, atol=0.0, equal_nan=True)
+
+
 def _time_step(keywords: Mapping[str, str]) -> float | None:
-    step = read_number(keywords.get("$TIMESTEP", ""))
-    return step if step is not None and step > 0 else None
+    step, flags = read_time_step(keywords)
+    return None if flags else step
 
 
 def _number(value: float) -> str:

@@ -298,7 +298,7 @@ def test_inspect_tells_repairs_and_faults_and_keeps_keywords_of_persons(one_file
     assert any(line.startswith("repaired data_offsets_differ: HEADER states") for line in lines)
     assert "note not_finite: 1 events hold what is no number; no gate takes them" in lines
     assert "$P2S CD19 PE" in lines
-    assert lines[-1] == "not shown, could name a person or a day: $SRC, PATIENT NAME"
+    assert lines[-1] == "not shown, could name a person or a day: $SRC, 1 of other programs"
     assert "Jane" not in done.output
 
 
