@@ -22,7 +22,7 @@ _BLOCK_EVENTS = 16_384
 #: Whole numbers of so many bits are exact in float32.
 _EXACT_BITS = 24
 #: What numbers of ``$DATATYPE A`` are written with.
-_DIGITS = np.frombuffer(b"0123456789+-.eE \0", dtype=np.uint8)
+_DIGITS = np.frombuffer(b"0123456789 \0", dtype=np.uint8)
 #: Bits above ``$PnR`` that mean nothing are few patterns: a fill, or a toggle.
 _MOST_PATTERNS = 4
 

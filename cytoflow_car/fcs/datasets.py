@@ -202,7 +202,8 @@ def _find_next(
                 if begin != last.base + step:
                     doubts.append(f"next_dataset_offset: data set {number} found at byte {begin}")
                 return begin
-    match = _search_magic(file, last.base + end, size)
+    # TEXT may have become shorter without its offsets.
+    match = _search_magic(file, last.base + max(last.text.span.end, end - _MOST_GAP), size)
     if match is not None:
         doubts.append(f"next_dataset_offset: data set {number} found at byte {match}")
         return match

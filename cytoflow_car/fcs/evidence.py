@@ -17,7 +17,7 @@ from cytoflow_car.fcs.header import Span
 from cytoflow_car.fcs.parameters import ParameterList
 from cytoflow_car.fcs.rows import Layout
 from cytoflow_car.fcs.segments import read_span
-from cytoflow_car.fcs.text import BLANKS, is_closed
+from cytoflow_car.fcs.text import BLANKS, is_closed, split_words
 
 #: So many events tell two readings apart.
 _MOST_EVENTS = 8_192
@@ -108,7 +108,10 @@ class Witness:
         # Keywords do not become DATA by being cut off.
         rest = segment[end:].replace(text.delimiter, b"")
         is_data = not rest or any(byte < 0x20 or byte > 0x7E for byte in rest)
-        return is_data and is_closed(segment[:end], text.delimiter)
+        if not is_data or not is_closed(segment[:end], text.delimiter):
+            return False
+        # Behind a keyword, there is no value yet.
+        return len(split_words(segment[:end], text.delimiter)) % 2 == 0
 
     def is_text(self, span: Span) -> bool:
         """Whether a span begins and ends with the delimiter of TEXT."""

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from cytoflow_car.fcs.text import listed, read_count, read_number
+from cytoflow_car.fcs.text import listed, read_count
 from cytoflow_car.model.events import Channel, Spillover
 
 #: In the order in which they are looked for.
@@ -46,8 +46,10 @@ def read_spillover(
             parts = names + [".".join(pair) for pair in zip(halves[::2], halves[1::2], strict=True)]
         if not n or len(parts) != 1 + n + n * n:
             return None, (f"spillover_unreadable: {source} is not a number, names and a matrix",)
-        numbers = [read_number(part) for part in parts[1 + n :]]
-        matrix = np.array([np.nan if number is None else number for number in numbers])
+        try:
+            matrix = np.array(parts[1 + n :], dtype=np.float64)
+        except ValueError:
+            matrix = np.array([np.nan])
         if not np.isfinite(matrix).all():
             return None, (f"spillover_unreadable: {source} holds what is not a number",)
         detectors, unknown = _resolve(parts[1 : 1 + n], channels)

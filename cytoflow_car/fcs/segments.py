@@ -195,6 +195,9 @@ def _read_supplement(
     try:
         more, doubts = parse_text(segment)
     except FcsTextError:
+        if delimiter + b"$" in segment:
+            # Keywords, if torn ones; other programs put something else there.
+            raise
         return {}, ["supplemental_text: it is unreadable"]
     if is_one_too_far:
         doubts.append("supplemental_text: it is stated to end one byte behind the file")

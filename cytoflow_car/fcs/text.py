@@ -148,11 +148,13 @@ def _split_at_keywords(segment: bytes, delimiter: bytes) -> list[bytes]:
     words = segment.rstrip(blanks_beside(delimiter)).removesuffix(delimiter).split(delimiter)[1:]
     places = [place for place, word in enumerate(words) if _is_keyword(word)]
     tokens: list[bytes] = []
-    is_sure = bool(words) and places[:1] == [0]
+    is_sure = places[:1] == [0] and is_closed(segment, delimiter)
     for place, following in pairwise([*places, len(words)]):
         key, value = words[place], words[place + 1 : following]
         # A keyword inside a word has lost its delimiter.
-        is_sure = is_sure and not any(_STRUCTURAL.search(_decode(word).upper()) for word in value)
+        is_torn = re.fullmatch(rb"\$P\d*", key, re.IGNORECASE) is not None
+        is_torn = is_torn or any(_STRUCTURAL.search(_decode(word).upper()) for word in value)
+        is_sure = is_sure and not is_torn
         if len(value) % 2:
             tokens += [key, *value]
             continue
