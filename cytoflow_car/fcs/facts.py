@@ -6,6 +6,7 @@ import datetime
 import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Literal
 
 import numpy as np
 
@@ -16,7 +17,11 @@ from cytoflow_car.model.events import Channel, Spillover
 _SPILLOVER_KEYWORDS = ("$SPILLOVER", "$SPILL", "SPILLOVER", "SPILL")
 _OTHER_COMPENSATION = re.compile(r"\$COMP|\$DFC\d+TO\d+")
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
-_DATE_PARTS = re.compile(r"(\d{1,4})[-/ .]([A-Za-z]{3,9}|\d{2})[-/ .](\d{1,4})")
+_DATE_PARTS = re.compile(
+    r"(\d{4}|\d{1,2})[-/ .](\d{2}|[a-z]{3}|january|february|march|april|june|july|august"
+    r"|september|october|november|december)[-/ .](\d{4}|\d{1,2})",
+    re.ASCII | re.IGNORECASE,
+)
 _CLOCK = re.compile(r"\d{1,2}:\d{2}(:\d{2}([:.]\d{1,6})?)?", re.ASCII)
 
 
@@ -109,22 +114,25 @@ def read_instrument(keywords: Mapping[str, str]) -> str:
 def read_date(keywords: Mapping[str, str]) -> tuple[str | None, tuple[str, ...]]:
     """Read ``$DATE`` (``dd-mmm-yyyy``, ``dd-mmm-yy``, ``yyyy-mmm-dd``, ``yyyy-mm-dd``).
 
+    Where it is absent, ``$BEGINDATETIME`` of FCS 3.2.
+
     Returns
     -------
     date, flags
         ISO date, or None where it is absent or unreadable (flagged). Years of two digits lie
-        between 1970 and 2069.
+        between 1970 and 2069. Of ``dd-mm-yyyy``, days from 13 on cannot be months.
     """
     value = keywords.get("$DATE", "")
     if not value:
-        return None, ()
+        moment = _read_moment(keywords, "$BEGINDATETIME")
+        return (None if moment is None else moment.date().isoformat()), ()
     unreadable = (None, ("date_unreadable: $DATE",))
-    match = _DATE_PARTS.fullmatch(value) if value.isascii() else None
+    match = _DATE_PARTS.fullmatch(value)
     if match is None:
         return unreadable
     first, middle, last = match.groups()
     year, day = (first, last) if len(first) == 4 else (last, first)
-    if middle.isdigit() and len(first) != 4:
+    if middle.isdigit() and len(first) != 4 and int(day) <= 12:
         # 03-04-2020 is March to some and April to others.
         return unreadable
     name = middle[:3].lower()
@@ -140,7 +148,17 @@ def read_date(keywords: Mapping[str, str]) -> tuple[str | None, tuple[str, ...]]
         return unreadable
 
 
-def read_clock(keywords: Mapping[str, str], key: str) -> str | None:
-    """Return a time of day as stored; None where it is absent or is none."""
-    value = keywords.get(key, "")
-    return value if _CLOCK.fullmatch(value) else None
+def read_clock(keywords: Mapping[str, str], which: Literal["BEGIN", "END"]) -> str | None:
+    """Return ``$BTIM`` or ``$ETIM`` as stored, else the time of FCS 3.2; None without any."""
+    value = keywords.get(f"${which[0]}TIM", "")
+    if _CLOCK.fullmatch(value):
+        return value
+    moment = _read_moment(keywords, f"${which}DATETIME")
+    return None if moment is None else moment.time().isoformat("seconds")
+
+
+def _read_moment(keywords: Mapping[str, str], key: str) -> datetime.datetime | None:
+    try:
+        return datetime.datetime.fromisoformat(keywords.get(key, ""))
+    except ValueError:
+        return None

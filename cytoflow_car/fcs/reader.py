@@ -203,8 +203,8 @@ def _describe(file: BufferedReader, described: DataSet) -> tuple[FileHeader, Par
         time_channel=None if parameters.time is None else parameters.time.column,
         instrument=read_instrument(facts),
         acquired_on=acquired_on,
-        began_at=read_clock(facts, "$BTIM"),
-        ended_at=read_clock(facts, "$ETIM"),
+        began_at=read_clock(facts, "BEGIN"),
+        ended_at=read_clock(facts, "END"),
         flags=(
             *described.flags,
             *described.text.flags,

@@ -609,6 +609,10 @@ def test_amplification_of_time_does_not_count(tmp_path: Path) -> None:
         ("2020-02-29", "2020-02-29"),
         ("31-FEB-2020", None),
         ("03-04-2020", None),
+        ("14-04-2013", "2013-04-14"),
+        ("5 March 2020", "2020-03-05"),
+        ("05-Markus-2020", None),
+        ("1-Jan-123", None),
         ("yesterday", None),
     ],
 )
@@ -616,6 +620,15 @@ def test_dates(tmp_path: Path, stored: str, date: str | None) -> None:
     header = read_header(write(tmp_path / "a.fcs", small(DATE=stored)))
     assert header.acquired_on == date
     assert flag_names(header.flags) == ([] if date else ["date_unreadable"])
+
+
+def test_moments_of_fcs_3_2(tmp_path: Path) -> None:
+    content = small(
+        BEGINDATETIME="2021-03-05T09:42:05.5Z", ENDDATETIME="2021-03-05T09:50:00+01:00"
+    ).replace(b"FCS3.1", b"FCS3.2")
+    header = read_header(write(tmp_path / "a.fcs", content))
+    assert header.acquired_on == "2021-03-05"
+    assert (header.began_at, header.ended_at) == ("09:42:05", "09:50:00")
 
 
 def test_facts_of_the_instrument(tmp_path: Path) -> None:
