@@ -22,7 +22,9 @@ from cytoflow_car.fcs.text import BLANKS, is_closed, split_words
 #: So many events tell two readings apart.
 _MOST_EVENTS = 8_192
 #: Shares that differ by less are alike: Time may be shuffled, and compensated values negative.
-_CLEAR = 0.05
+CLEAR = 0.05
+#: What is stated without contradiction must look much worse than another reading to be doubted.
+PLAIN = 0.2
 #: Of fewer events, some fit a wrong reading by chance.
 _LEAST_EVENTS = 12
 #: Share of values outside in a right reading of floating point.
@@ -40,19 +42,21 @@ class Evidence:
     Attributes
     ----------
     backward
-        Share of steps in which Time runs backwards; 0 without Time.
+        Share of steps in which Time runs backwards; None without Time, or where it stands still.
     outside
         Share of values that are no signal: not finite, beyond ``$PnR`` by more than a tenth, or
         nearer to zero than any detector resolves.
     """
 
-    backward: float
+    backward: float | None
     outside: float
 
-    def is_better_than(self, other: Evidence) -> bool:
-        """Whether one of the shares is clearly smaller, and neither is clearly larger."""
-        gains = (other.backward - self.backward, other.outside - self.outside)
-        return max(gains) > _CLEAR and min(gains) > -_CLEAR
+    def is_better_than(self, other: Evidence, margin: float) -> bool:
+        """Whether one of the shares is smaller by the margin, and neither is clearly larger."""
+        gains = [other.outside - self.outside]
+        if self.backward is not None and other.backward is not None:
+            gains.append(other.backward - self.backward)
+        return max(gains) > margin and min(gains) > -CLEAR
 
 
 class Witness:
@@ -72,20 +76,21 @@ class Witness:
         self._order = order
         self._parameters = parameters
 
-    def prefers(self, layouts: Sequence[Layout]) -> Layout | None:
-        """Return the layout whose values fit clearly better than those of all others, or None."""
+    def prefers(self, layouts: Sequence[Layout], margin: float = CLEAR) -> Layout | None:
+        """Return the layout whose values fit better by the margin than all others, or None."""
         if any(layout.n_events < _LEAST_EVENTS for layout in layouts):
             return None
         weighed = [self._weigh(layout) for layout in layouts]
         for layout, evidence in zip(layouts, weighed, strict=True):
-            if all(evidence.is_better_than(other) for other in weighed if other is not evidence):
+            others = [other for other in weighed if other is not evidence]
+            if all(evidence.is_better_than(other, margin) for other in others):
                 return layout
         return None
 
     def runs_forward(self, layout: Layout) -> bool:
         """Whether there is Time, and no step of it goes backwards."""
         is_there = layout.after <= self._described.available and layout.n_events >= _LEAST_EVENTS
-        return is_there and self._parameters.time is not None and self._weigh(layout).backward == 0
+        return is_there and self._weigh(layout).backward == 0
 
     def holds_signals(self, layout: Layout) -> bool:
         """Whether values of floating point are within their ranges: noise is not."""
@@ -139,13 +144,13 @@ def _weigh(file: BufferedReader, place: Place, parameters: ParameterList) -> Evi
         return Evidence(1.0, 1.0)
     time = parameters.time
     if time is None:
-        return Evidence(0.0, _share_outside(stored, parameters))
+        return Evidence(None, _share_outside(stored, parameters))
     elapsed = stored[time.column].astype(np.float64)
     if time.high is not None:
         elapsed += stored[time.high].astype(np.float64) * time.weight
     steps = np.diff(elapsed)
-    # Time that stands still is none, and a step to or from what is no number does not run forward.
-    backward = 1.0 - float((steps >= 0).mean()) if (steps > 0).any() else 1.0
+    # A step to or from what is no number does not run forward.
+    backward = 1.0 - float((steps >= 0).mean()) if steps.any() else None
     return Evidence(backward, _share_outside(stored, parameters))
 
 

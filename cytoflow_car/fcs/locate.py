@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from cytoflow_car.errors import FcsDataError
 from cytoflow_car.fcs.datasets import DataSet
-from cytoflow_car.fcs.evidence import Witness
+from cytoflow_car.fcs.evidence import PLAIN, Witness
 from cytoflow_car.fcs.header import HEADER_BYTES, Span
 from cytoflow_car.fcs.layout import (
     AGAIN,
@@ -285,9 +285,9 @@ def _refuse_bytes_before(layout: Layout, statements: Statements, witness: Witnes
 
 
 def _refuse_if_better(layout: Layout, moved: Layout, witness: Witness) -> None:
-    """Refuse a layout where one that lies less than an event from it fits clearly better."""
+    """Refuse a layout where one that lies less than an event from it fits much better."""
     is_near = abs(moved.begin - layout.begin) < layout.rows.event_bits // 8
-    if is_near and witness.prefers([layout, moved]) is moved:
+    if is_near and witness.prefers([layout, moved], PLAIN) is moved:
         raise FcsDataError(
             f"DATA is stated at {layout.begin} to {layout.after - 1}, and fits better at "
             f"{moved.begin} to {moved.after - 1}",
