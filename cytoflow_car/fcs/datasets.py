@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from io import BufferedReader
 
 from cytoflow_car.errors import FcsDatasetError, FcsError
-from cytoflow_car.fcs.header import Header, parse_header
+from cytoflow_car.fcs.header import Header, Source, parse_header
 from cytoflow_car.fcs.segments import Text, read_text
 from cytoflow_car.fcs.text import read_count
 
@@ -26,16 +26,14 @@ class DataSet:
 
     Attributes
     ----------
-    base
-        First byte of its HEADER in the file; its offsets count from there.
-    available
-        Bytes from there to the end of the file.
+    source
+        Its bytes, from its HEADER on.
     text
         Its keywords.
     number, n_datasets
         Which of how many, from 1.
     next_begin
-        Where the next data set begins, counted from `base`; None behind the last one.
+        Where the next data set begins, counted from this one; None behind the last one.
     next_shift
         How far that is from where ``$NEXTDATA`` says; None where it does not say.
     companion
@@ -44,8 +42,7 @@ class DataSet:
         Bytes by which TEXT is longer than the HEADER says, and DATA lies behind its stated place.
     """
 
-    base: int
-    available: int
+    source: Source
     header: Header
     text: Text
     number: int
@@ -59,7 +56,7 @@ class DataSet:
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    base: int
+    source: Source
     header: Header
     text: Text
 
@@ -70,8 +67,6 @@ class DataSets:
 
     Attributes
     ----------
-    size
-        Bytes of the file.
     found
         Those that can be read.
     doubts
@@ -82,7 +77,6 @@ class DataSets:
         How many ``$NEXTDATA`` tells of; others stand behind a last one.
     """
 
-    size: int
     found: tuple[_Found, ...]
     doubts: tuple[str, ...]
     torn: FcsError | None
@@ -126,13 +120,12 @@ class DataSets:
         chosen = self.found[number - 1]
         following = self.found[number] if number < len(self) else None
         return DataSet(
-            base=chosen.base,
-            available=self.size - chosen.base,
+            source=chosen.source,
             header=chosen.header,
             text=chosen.text,
             number=number,
             n_datasets=len(self),
-            next_begin=None if following is None else following.base - chosen.base,
+            next_begin=None if following is None else following.source.base - chosen.source.base,
             next_shift=None if following is None else _find_shift(chosen, following),
             companion=_find_companion(self.found, chosen),
             flags=(*doubts, *chosen.header.flags),
@@ -152,26 +145,27 @@ def list_datasets(file: BufferedReader, size: int) -> DataSets:
     n_linked = 0
     base: int | None = 0
     while base is not None:
+        source = Source(file, base, size)
         try:
-            header = parse_header(file, base, size)
-            found.append(_Found(base, header, read_text(file, base, size, header)))
+            header = parse_header(source)
+            found.append(_Found(source, header, read_text(source, header)))
         except FcsError as error:
             if not found:
                 raise
-            return DataSets(size, tuple(found), tuple(doubts), error, n_linked or len(found))
+            return DataSets(tuple(found), tuple(doubts), error, n_linked or len(found))
         if not n_linked and not read_count(found[-1].text.keywords.get("$NEXTDATA") or "0"):
             n_linked = len(found)
-        base = _find_next(file, size, found[-1], doubts, len(found) + 1)
-    return DataSets(size, tuple(found), tuple(doubts), None, n_linked or len(found))
+        base = _find_next(found[-1], doubts, len(found) + 1)
+    return DataSets(tuple(found), tuple(doubts), None, n_linked or len(found))
 
 
 def _find_shift(chosen: _Found, following: _Found) -> int | None:
     stated = read_count(chosen.text.keywords.get("$NEXTDATA", ""))
     if not stated:
         return None
-    if following.base == stated:
+    if following.source.base == stated:
         return 0
-    return following.base - chosen.base - stated
+    return following.source.base - chosen.source.base - stated
 
 
 def _find_companion(found: tuple[_Found, ...], chosen: _Found) -> Mapping[str, str]:
@@ -182,28 +176,29 @@ def _find_companion(found: tuple[_Found, ...], chosen: _Found) -> Mapping[str, s
     return first if are_pair and are_same and chosen is not found[0] else {}
 
 
-def _find_next(
-    file: BufferedReader, size: int, last: _Found, doubts: list[str], number: int
-) -> int | None:
+def _find_next(last: _Found, doubts: list[str], number: int) -> int | None:
     """Return where the next data set begins; each begins behind the last, so the search ends."""
     stated = last.text.keywords.get("$NEXTDATA", "")
     step = read_count(stated)
-    end = _find_stated_end(last, size)
+    source = last.source
+    end = source.base + _find_stated_end(last)
     if not stated or step == 0:
-        match = _search_magic(file, last.base + end, min(size, last.base + end + _MOST_GAP))
+        match = _search_magic(source.file, end, min(source.size, end + _MOST_GAP))
         if match is not None:
             doubts.append(f"next_dataset_offset: data set {number} found at byte {match}")
         return match
     if step is not None:
         # The standard counts from the data set's own beginning; where a plate's program counts
         # from the file's, that leads to a data set, too, but past others.
-        for begin in sorted((step, last.base + step)):
-            if last.base + last.text.span.end < begin < size and _is_header(file, begin):
-                if begin != last.base + step:
+        behind_text = source.base + last.text.span.end + 1
+        for begin in sorted((step, source.base + step)):
+            if behind_text <= begin < source.size and _is_header(source.file, begin):
+                if begin != source.base + step:
                     doubts.append(f"next_dataset_offset: data set {number} found at byte {begin}")
                 return begin
     # TEXT may have become shorter without its offsets.
-    match = _search_magic(file, last.base + max(last.text.span.end, end - _MOST_GAP), size)
+    begin = max(source.base + last.text.span.end, end - _MOST_GAP)
+    match = _search_magic(source.file, begin, source.size)
     if match is not None:
         doubts.append(f"next_dataset_offset: data set {number} found at byte {match}")
         return match
@@ -216,13 +211,13 @@ def _is_header(file: BufferedReader, begin: int) -> bool:
     return file.read(3) == b"FCS"
 
 
-def _find_stated_end(found: _Found, size: int) -> int:
+def _find_stated_end(found: _Found) -> int:
     """Return the last byte that HEADER or TEXT claims for the data set, as far as it is there."""
     keywords = found.text.keywords
     ends = [read_count(keywords.get(key, "")) or 0 for key in ("$ENDDATA", "$ENDSTEXT")]
     spans = (found.text.span, found.header.data, found.header.analysis)
     ends += [span.end for span in spans if span is not None]
-    return max(end for end in ends if found.base + end < size)
+    return max(end for end in ends if end < found.source.available)
 
 
 def _search_magic(file: BufferedReader, begin: int, end: int) -> int | None:

@@ -16,7 +16,6 @@ from cytoflow_car.fcs.datasets import DataSet
 from cytoflow_car.fcs.header import Span
 from cytoflow_car.fcs.parameters import ParameterList
 from cytoflow_car.fcs.rows import Layout
-from cytoflow_car.fcs.segments import read_span
 from cytoflow_car.fcs.text import BLANKS, is_closed, split_words
 
 #: So many events tell two readings apart.
@@ -60,7 +59,7 @@ class Evidence:
 
 
 class Witness:
-    """Looks at the bytes of a data set in an open file.
+    """Looks at the bytes of a data set.
 
     Parameters
     ----------
@@ -68,10 +67,8 @@ class Witness:
         ``"<"`` or ``">"``.
     """
 
-    def __init__(
-        self, file: BufferedReader, described: DataSet, order: str, parameters: ParameterList
-    ) -> None:
-        self._file = file
+    def __init__(self, described: DataSet, order: str, parameters: ParameterList) -> None:
+        self._source = described.source
         self._described = described
         self._order = order
         self._parameters = parameters
@@ -89,18 +86,18 @@ class Witness:
 
     def runs_forward(self, layout: Layout) -> bool:
         """Whether there is Time, and no step of it goes backwards."""
-        is_there = layout.after <= self._described.available and layout.n_events >= _LEAST_EVENTS
+        is_there = layout.after <= self._source.available and layout.n_events >= _LEAST_EVENTS
         return is_there and self._weigh(layout).backward == 0
 
     def holds_signals(self, layout: Layout) -> bool:
         """Whether values of floating point are within their ranges: noise is not."""
         are_floats = {column.data_type for column in self._parameters.parameters} <= {"F", "D"}
-        is_there = layout.after <= self._described.available
+        is_there = layout.after <= self._source.available
         return are_floats and is_there and self._weigh(layout).outside < _FEW
 
     def is_blank(self, begin: int, after: int) -> bool:
         """Whether there is only one byte, again and again, or blanks between two bytes."""
-        gap = read_span(self._file, self._described.base, Span(begin, after - 1))
+        gap = self._source.read(Span(begin, after - 1))
         is_fill = len(gap) >= _LEAST_FILL and len(set(gap)) == 1
         return len(gap) == after - begin and (is_fill or not gap.strip(BLANKS))
 
@@ -108,7 +105,7 @@ class Witness:
         """Whether TEXT ends with its delimiter, and DATA begin, `shift` bytes behind its end."""
         text = self._described.text
         longest = Span(text.span.begin, text.span.end + max(0, shift))
-        segment = read_span(self._file, self._described.base, longest)
+        segment = self._source.read(longest)
         end = len(segment) + min(0, shift)
         # Keywords do not become DATA by being cut off.
         rest = segment[end:].replace(text.delimiter, b"")
@@ -121,20 +118,20 @@ class Witness:
     def is_text(self, span: Span) -> bool:
         """Whether a span begins and ends with the delimiter of TEXT."""
         delimiter = self._described.text.delimiter
-        segment = read_span(self._file, self._described.base, span)
+        segment = self._source.read(span)
         return segment.startswith(delimiter) and is_closed(segment, delimiter)
 
     def is_checksum(self, begin: int, after: int) -> bool:
         """Whether there are digits between two bytes of the data set."""
-        return read_span(self._file, self._described.base, Span(begin, after - 1)).isdigit()
+        return self._source.read(Span(begin, after - 1)).isdigit()
 
     def _weigh(self, layout: Layout) -> Evidence:
-        begin = self._described.base + layout.begin
+        begin = self._source.base + layout.begin
         n_events = min(layout.n_events, _MOST_EVENTS)
         place = Place(begin, n_events, self._order, layout.rows)
         # Bytes of a wrong reading can be signalling NaN.
         with np.errstate(invalid="ignore", over="ignore"):
-            return _weigh(self._file, place, self._parameters)
+            return _weigh(self._source.file, place, self._parameters)
 
 
 def _weigh(file: BufferedReader, place: Place, parameters: ParameterList) -> Evidence:

@@ -27,6 +27,36 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
+class Source:
+    """The bytes of an open file from the beginning of a data set on.
+
+    Attributes
+    ----------
+    base
+        First byte of the data set in the file; its offsets count from there.
+    size
+        Bytes of the file.
+    """
+
+    file: BufferedReader
+    base: int
+    size: int
+
+    @property
+    def available(self) -> int:
+        """Bytes from the beginning of the data set to the end of the file."""
+        return self.size - self.base
+
+    def read(self, span: Span) -> bytes:
+        """Return the bytes of a span, as far as they are in the file."""
+        if span.begin < 0:
+            return b""
+        self.file.seek(self.base + span.begin)
+        # A stated length may be beyond all memory.
+        return self.file.read(max(0, min(len(span), self.available - span.begin)))
+
+
+@dataclass(frozen=True, slots=True)
 class Header:
     """What a HEADER states.
 
@@ -49,8 +79,8 @@ class Header:
     flags: tuple[str, ...] = ()
 
 
-def parse_header(file: BufferedReader, base: int, size: int) -> Header:
-    """Read the HEADER of the data set that begins at byte `base` of a file of `size` bytes.
+def parse_header(source: Source) -> Header:
+    """Read the HEADER of a data set.
 
     Raises
     ------
@@ -61,10 +91,9 @@ def parse_header(file: BufferedReader, base: int, size: int) -> Header:
     FcsHeaderError
         When the HEADER is torn, or its TEXT offsets are unreadable.
     """
-    file.seek(base)
-    raw = file.read(HEADER_BYTES)
+    raw = source.read(Span(0, HEADER_BYTES - 1))
     if not raw.startswith(b"FCS"):
-        found = "an empty file" if size == 0 else "other bytes at its beginning"
+        found = "an empty file" if source.size == 0 else "other bytes at its beginning"
         raise NotFcsError(
             f"{found}", where="HEADER", expected="'FCS' and a version", advice="Is it an FCS file?"
         )

@@ -100,7 +100,7 @@ def gather_statements(
     FcsTextError
         When ``$TOT`` is missing (from FCS 3.0 on) or unreadable.
     """
-    ends = [described.available]
+    ends = [described.source.available]
     if described.next_begin is not None:
         ends.append(described.next_begin)
     supplement, analysis = (
@@ -185,12 +185,12 @@ def cut_short(layout: Layout, statements: Statements) -> FcsDataError:
     """Return the error of a layout that ends behind the file."""
     stated = max(statements.total or 0, layout.n_events)
     rows = layout.rows
-    there = max(0, statements.described.available - layout.begin) * 8 // rows.event_bits
+    there = max(0, statements.described.source.available - layout.begin) * 8 // rows.event_bits
     end = max(layout.after, layout.begin + rows.count_bytes(stated))
     return FcsDataError(
         f"the file is cut short: {min(stated, there)} of {stated} events are there",
         where="DATA",
-        expected=f"{end} bytes, found {statements.described.available}",
+        expected=f"{end} bytes, found {statements.described.source.available}",
         advice=AGAIN,
     )
 

@@ -57,7 +57,7 @@ def find_events(described: DataSet, parameters: ParameterList, witness: Witness)
         )
     layout = _fit_total(statements, witness) or _locate(statements, witness)
     layout = _undisplace(layout, statements, witness)
-    if layout.after > described.available:
+    if layout.after > described.source.available:
         raise cut_short(layout, statements)
     _refuse_bytes_before(layout, statements, witness)
     return replace(layout, flags=(*layout.rows.flags, *layout.flags, *statements.flags))
@@ -72,7 +72,7 @@ def _fit_total(statements: Statements, witness: Witness) -> Layout | None:
         for fit in _list_fits(statements)
         if statements.is_apart(fit.layout.begin, fit.layout.after)
     ]
-    available = statements.described.available
+    available = statements.described.source.available
     fits = [fit for fit in fits if fit.layout.after <= available] or fits
     if not fits:
         return None
@@ -161,7 +161,7 @@ def _locate(statements: Statements, witness: Witness) -> Layout:
     best = [layout for layout, support in votes.items() if support == most]
     # A whole number of other events is no proof where $TOT events fit between known places, too.
     best += [layout for layout in votes if layout not in best and statements.bounds(layout)]
-    if len(best) > 1 and all(layout.after <= described.available for layout in best):
+    if len(best) > 1 and all(layout.after <= described.source.available for layout in best):
         preferred = witness.prefers(best)
         best = best if preferred is None else [preferred]
     if len(best) == 1:
@@ -169,7 +169,7 @@ def _locate(statements: Statements, witness: Witness) -> Layout:
     if not statements.is_unanimous:
         raise contradiction(claims)
     span = claims[0].span
-    if not best and fits_text and span.end >= described.available:
+    if not best and fits_text and span.end >= described.source.available:
         raise cut_short(Layout(span.begin, 0, parameters.formats[0]), statements)
     raise no_whole_events(statements, fits_text)
 
@@ -252,10 +252,10 @@ def _undisplace(layout: Layout, statements: Statements, witness: Witness) -> Lay
         _refuse_displaced_text(statements.lost_supplement, shift, witness)
         ends = sorted((layout.after, moved.after))
         # Blanks behind DATA are padding.
-        if ends[1] <= described.available and not witness.is_blank(*ends):
+        if ends[1] <= described.source.available and not witness.is_blank(*ends):
             _refuse_if_better(layout, moved, witness)
-    missing = CHECKSUM_BYTES - (described.available - after)
-    if 0 < missing < CHECKSUM_BYTES - 1 and witness.is_checksum(after, described.available):
+    missing = CHECKSUM_BYTES - (described.source.available - after)
+    if 0 < missing < CHECKSUM_BYTES - 1 and witness.is_checksum(after, described.source.available):
         raise FcsDataError(
             f"the file is cut short: {missing} bytes of its checksum are missing",
             where="DATA",
@@ -270,9 +270,9 @@ def _list_shifts(after: int, described: DataSet, witness: Witness) -> set[int]:
         return {described.next_shift}
     if described.next_begin is not None:
         return {described.next_begin - after}
-    shifts = {described.available - after}
-    checksum = described.available - CHECKSUM_BYTES
-    if witness.is_checksum(checksum, described.available):
+    shifts = {described.source.available - after}
+    checksum = described.source.available - CHECKSUM_BYTES
+    if witness.is_checksum(checksum, described.source.available):
         shifts.add(checksum - after)
     return shifts
 

@@ -89,7 +89,7 @@ def read_fcs(path: str | os.PathLike[str], dataset: int | None = None) -> Sample
     100-102 (FCS 3.2).
     """
     with _opened(path) as (file, size):
-        header, parameters, place = _describe(file, list_datasets(file, size).choose(dataset))
+        header, parameters, place = _describe(list_datasets(file, size).choose(dataset))
         values, value_flags = read_values(file, place, parameters)
     return Sample(
         events=Events(values, header.channels),
@@ -112,7 +112,7 @@ def read_header(path: str | os.PathLike[str], dataset: int | None = None) -> Fil
     No event is read. Parameters and errors as in `read_fcs`.
     """
     with _opened(path) as (file, size):
-        return _describe(file, list_datasets(file, size).choose(dataset))[0]
+        return _describe(list_datasets(file, size).choose(dataset))[0]
 
 
 def read_headers(path: str | os.PathLike[str]) -> tuple[FileHeader | FcsError, ...]:
@@ -128,7 +128,7 @@ def read_headers(path: str | os.PathLike[str]) -> tuple[FileHeader | FcsError, .
         datasets = list_datasets(file, size)
         for number in range(1, len(datasets) + 1):
             try:
-                headers.append(_describe(file, datasets.choose(number))[0])
+                headers.append(_describe(datasets.choose(number))[0])
             except FcsError as error:
                 headers.append(error)
         if datasets.torn is not None:
@@ -178,15 +178,15 @@ def _opened(path: str | os.PathLike[str]) -> Iterator[tuple[BufferedReader, int]
         ) from error
 
 
-def _describe(file: BufferedReader, described: DataSet) -> tuple[FileHeader, ParameterList, Place]:
+def _describe(described: DataSet) -> tuple[FileHeader, ParameterList, Place]:
     keywords = described.text.keywords
     mode_flags = refuse_other_modes(keywords, described.header.version)
     parameters = read_parameters(keywords)
     order = read_byte_order(keywords)
-    layout = find_events(described, parameters, Witness(file, described, order, parameters))
+    layout = find_events(described, parameters, Witness(described, order, parameters))
     if layout.shift:
-        return _describe(file, _displace(file, described, layout.shift))
-    place = Place(described.base + layout.begin, layout.n_events, order, layout.rows)
+        return _describe(_displace(described, layout.shift))
+    place = Place(described.source.base + layout.begin, layout.n_events, order, layout.rows)
     channels, stain_flags = share_stains(
         [parameter.channel for parameter in parameters.parameters], described.companion
     )
@@ -220,16 +220,15 @@ def _describe(file: BufferedReader, described: DataSet) -> tuple[FileHeader, Par
     return header, parameters, place
 
 
-def _displace(file: BufferedReader, described: DataSet, shift: int) -> DataSet:
+def _displace(described: DataSet, shift: int) -> DataSet:
     """Return a data set whose TEXT is `shift` bytes longer than its HEADER says."""
-    size = described.base + described.available
     flag = (
         f"text_displaced: TEXT is {abs(shift)} bytes {'longer' if shift > 0 else 'shorter'} than "
         "HEADER says, and DATA lies as much from its stated place"
     )
     return replace(
         described,
-        text=read_text(file, described.base, size, described.header, shift),
+        text=read_text(described.source, described.header, shift),
         flags=(*described.flags, flag),
         shift=shift,
     )
@@ -238,6 +237,6 @@ def _displace(file: BufferedReader, described: DataSet, shift: int) -> DataSet:
 def _check_analysis(described: DataSet) -> tuple[str, ...]:
     stated = find_segment(described.text, "ANALYSIS", 0)
     spans = [span for span in (stated, described.header.analysis) if span is not None]
-    if any(span.end >= described.available or span.end < span.begin for span in spans):
+    if any(span.end >= described.source.available or span.end < span.begin for span in spans):
         return ("analysis_offset: ANALYSIS is not where the file says; it is not used",)
     return ()

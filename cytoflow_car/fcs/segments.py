@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
-from io import BufferedReader
 
 from cytoflow_car.errors import FcsTextError
-from cytoflow_car.fcs.header import Header, Span
+from cytoflow_car.fcs.header import Header, Source, Span
 from cytoflow_car.fcs.text import (
     BLANKS,
     is_closed,
@@ -47,13 +45,11 @@ class Text:
     flags: tuple[str, ...]
 
 
-def read_text(file: BufferedReader, base: int, size: int, header: Header, shift: int = 0) -> Text:
+def read_text(source: Source, header: Header, shift: int = 0) -> Text:
     """Read the keywords of a data set: primary TEXT, and supplemental TEXT where there is one.
 
     Parameters
     ----------
-    base, size
-        Where the data set begins, and the bytes of the file.
     shift
         Bytes by which TEXT is longer than the HEADER says.
 
@@ -63,23 +59,23 @@ def read_text(file: BufferedReader, base: int, size: int, header: Header, shift:
         When the primary TEXT is cut short or is not a list of keywords.
     """
     stated = Span(header.text.begin, header.text.end + shift)
-    if base + stated.end >= size:
+    if stated.end >= source.available:
         raise FcsTextError(
-            f"the file ends at byte {size}, TEXT only at {base + stated.end + 1}",
+            f"the file ends at byte {source.size}, TEXT only at {source.base + stated.end + 1}",
             where="TEXT",
             advice="The file is cut short: copy or export it again.",
         )
     flags = []
-    segment = read_span(file, base, stated)
+    segment = source.read(stated)
     blanks = len(segment) - len(segment.lstrip(BLANKS))
     if blanks:
         flags.append(f"text_begin: TEXT begins {blanks} bytes behind its place")
     delimiter = segment[blanks : blanks + 1]
-    end = _find_end(file, base, size, header, stated, segment, delimiter)
+    end = _find_end(source, header, stated, segment, delimiter)
     span = Span(stated.begin + blanks, end)
     if end != stated.end:
         flags.append(f"text_end: HEADER states byte {stated.end}, TEXT ends at {end}")
-    keywords, doubts = parse_text(read_span(file, base, span))
+    keywords, doubts = parse_text(source.read(span))
     if not any(key.startswith("$") for key in keywords):
         raise FcsTextError(
             "there is no standard keyword in it",
@@ -87,23 +83,13 @@ def read_text(file: BufferedReader, base: int, size: int, header: Header, shift:
             expected="$PAR, $TOT …",
             advice="The HEADER points to a wrong place; export the file again.",
         )
-    more, more_doubts = _read_supplement(file, base, size, span, keywords, delimiter, shift)
+    more, more_doubts = _read_supplement(source, span, keywords, delimiter, shift)
     own = {key: value for key, value in keywords.items() if value or key not in more}
     shared = [key for key in more if is_structural(key) and key in own]
     differing = [key for key in shared if own[key] != more[key]]
     if differing:
         more_doubts.append(f"keyword_doubled: {listed(differing)}, primary TEXT holds")
     return Text(more | own, span, delimiter, (*flags, *doubts, *more_doubts))
-
-
-def read_span(file: BufferedReader, base: int, span: Span) -> bytes:
-    """Return the bytes of a span of the data set that begins at byte `base`, as far as they are."""
-    if span.begin < 0:
-        return b""
-    # A stated length may be beyond all memory.
-    there = os.fstat(file.fileno()).st_size - base - span.begin
-    file.seek(base + span.begin)
-    return file.read(max(0, min(len(span), there)))
 
 
 def find_segment(text: Text, name: str, shift: int) -> Span | None:
@@ -116,13 +102,7 @@ def find_segment(text: Text, name: str, shift: int) -> Span | None:
 
 
 def _find_end(
-    file: BufferedReader,
-    base: int,
-    size: int,
-    header: Header,
-    stated: Span,
-    segment: bytes,
-    delimiter: bytes,
+    source: Source, header: Header, stated: Span, segment: bytes, delimiter: bytes
 ) -> int:
     """Return the last byte of TEXT: where HEADER says, unless its last delimiter is elsewhere."""
     if not delimiter:
@@ -141,8 +121,8 @@ def _find_end(
             is_end = is_closed(segment[:inside], delimiter) and delimiter not in segment[inside:]
             if is_next or is_end:
                 return begin - 1
-        elif begin <= min(size - base, stated.end + _MOST_GAP):
-            gap = read_span(file, base, Span(stated.end + 1, begin - 1))
+        elif begin <= min(source.available, stated.end + _MOST_GAP):
+            gap = source.read(Span(stated.end + 1, begin - 1))
             goes_on = not is_closed(segment, delimiter) or (
                 b"$" in gap and gap.count(delimiter) > 1
             )
@@ -151,13 +131,7 @@ def _find_end(
 
 
 def _read_supplement(
-    file: BufferedReader,
-    base: int,
-    size: int,
-    primary: Span,
-    keywords: dict[str, str],
-    delimiter: bytes,
-    shift: int,
+    source: Source, primary: Span, keywords: dict[str, str], delimiter: bytes, shift: int
 ) -> tuple[dict[str, str], list[str]]:
     words = [keywords.get(key, "") for key in ("$BEGINSTEXT", "$ENDSTEXT")]
     begin, end = (read_count(word or "0") for word in words)
@@ -175,20 +149,21 @@ def _read_supplement(
             advice="Export the file again.",
         )
     begin, end = begin + shift, end + shift
-    is_one_too_far = base + end == size and is_closed(
-        read_span(file, base, Span(begin, end - 1)), delimiter
+    is_one_too_far = end == source.available and is_closed(
+        source.read(Span(begin, end - 1)), delimiter
     )
     if is_one_too_far:
         end -= 1
-    elif base + begin <= size <= base + end:
+    elif begin <= source.available <= end:
         raise FcsTextError(
-            f"the file ends at byte {size}, supplemental TEXT only at {base + end + 1}",
+            f"the file ends at byte {source.size}, supplemental TEXT only at "
+            f"{source.base + end + 1}",
             where="TEXT",
             advice="The file is cut short: copy or export it again.",
         )
-    if base + end >= size:
+    if end >= source.available:
         return {}, ["supplemental_text: it lies outside the file"]
-    segment = read_span(file, base, Span(begin, end))
+    segment = source.read(Span(begin, end))
     if segment[:1].isalnum() and is_closed(segment, delimiter):
         # Some programs begin it with a keyword.
         segment = delimiter + segment
