@@ -28,6 +28,8 @@ def inspect(ctx: click.Context, path: Path, dataset: int | None, keywords: bool)
     doubtful, and its channels. Values of keywords that could name a person are not shown.
     """
     if path.is_dir():
+        if keywords or dataset:
+            raise click.UsageError("--dataset and --keywords are for a file, not for a folder")
         ctx.exit(_inspect_folder(path))
     from cytoflow_car.fcs import inspect_file
 
@@ -61,7 +63,7 @@ def _inspect_folder(folder: Path) -> int:
         try:
             header = read_header(file)
         except FcsError as error:
-            failed.append(f"{name}: {error}")
+            failed.append(str(error) if name == file.name else f"{name}: {error}")
             continue
         rows.append(
             (

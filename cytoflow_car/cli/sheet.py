@@ -27,7 +27,7 @@ def sheet(ctx: click.Context, folder: Path, out: Path | None) -> None:
     out = out or folder / "samples.csv"
     rows = draft_sheet(folder, out.parent)
     if not rows:
-        click.echo("no .fcs or .lmd file here", err=True)
+        click.echo("no FCS or LMD file here", err=True)
         ctx.exit(NOTHING_TO_DO)
     try:
         stream = out.open("x", encoding="utf-8", newline="")

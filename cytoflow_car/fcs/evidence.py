@@ -28,6 +28,8 @@ PLAIN = 0.2
 _LEAST_EVENTS = 12
 #: Share of values outside in a right reading of floating point.
 _FEW = 0.01
+#: Gaps are read by so many bytes.
+_CHUNK = 2**20
 #: So many times the same byte is no signal.
 _LEAST_FILL = 16
 #: Bytes that belong to two values, taken for one floating point number, are often smaller.
@@ -97,9 +99,17 @@ class Witness:
 
     def is_blank(self, begin: int, after: int) -> bool:
         """Whether there is only one byte, again and again, or blanks between two bytes."""
-        gap = self._source.read(Span(begin, after - 1))
-        is_fill = len(gap) >= _LEAST_FILL and len(set(gap)) == 1
-        return len(gap) == after - begin and (is_fill or not gap.strip(BLANKS))
+        if after > self._source.available:
+            return False
+        first = self._source.read(Span(begin, begin))
+        is_fill = bool(first.strip(BLANKS))
+        if is_fill and after - begin < _LEAST_FILL:
+            return False
+        allowed = first if is_fill else BLANKS
+        return all(
+            not self._source.read(Span(place, min(place + _CHUNK, after) - 1)).strip(allowed)
+            for place in range(begin, after, _CHUNK)
+        )
 
     def closes_text(self, shift: int) -> bool:
         """Whether TEXT ends with its delimiter, and DATA begin, `shift` bytes behind its end."""

@@ -166,11 +166,11 @@ def _locate(statements: Statements, witness: Witness) -> Layout:
         best = best if preferred is None else [preferred]
     if len(best) == 1:
         return replace(best[0], flags=(tell_located(best[0], statements),))
+    begin = claims[0].span.begin
+    if all(claim.span.end >= described.source.available for claim in claims):
+        raise cut_short(Layout(begin, 0, parameters.formats[0]), statements)
     if not statements.is_unanimous:
         raise contradiction(claims)
-    span = claims[0].span
-    if not best and fits_text and span.end >= described.source.available:
-        raise cut_short(Layout(span.begin, 0, parameters.formats[0]), statements)
     raise no_whole_events(statements, fits_text)
 
 
@@ -279,9 +279,12 @@ def _list_shifts(after: int, described: DataSet, witness: Witness) -> set[int]:
 
 def _refuse_bytes_before(layout: Layout, statements: Statements, witness: Witness) -> None:
     before = statements.behind_text
-    # Blanks fill gaps.
-    if before < layout.begin and not witness.is_blank(before, layout.begin):
-        _refuse_if_better(layout, replace(layout, begin=before), witness)
+    if before >= layout.begin:
+        return
+    moved = replace(layout, begin=before)
+    # Blanks fill gaps; where the layout ends in as many, they are what lies behind DATA.
+    if not witness.is_blank(before, layout.begin) or witness.is_blank(moved.after, layout.after):
+        _refuse_if_better(layout, moved, witness)
 
 
 def _refuse_if_better(layout: Layout, moved: Layout, witness: Witness) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from cytoflow_car.errors import FcsTextError
@@ -164,7 +165,8 @@ def _read_supplement(
     if end >= source.available:
         return {}, ["supplemental_text: it lies outside the file"]
     segment = source.read(Span(begin, end))
-    if segment[:1].isalnum() and is_closed(segment, delimiter):
+    is_bare = re.match(rb"[$\w]", segment) is not None and not segment.startswith(delimiter)
+    if is_bare and is_closed(segment, delimiter):
         # Some programs begin it with a keyword.
         segment = delimiter + segment
     try:
@@ -174,6 +176,8 @@ def _read_supplement(
             # Keywords, if torn ones; other programs put something else there.
             raise
         return {}, ["supplemental_text: it is unreadable"]
+    if is_bare:
+        doubts.append("supplemental_text: it begins without delimiter, keywords may be lost")
     if is_one_too_far:
         doubts.append("supplemental_text: it is stated to end one byte behind the file")
     return more, doubts

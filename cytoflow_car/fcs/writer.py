@@ -59,6 +59,8 @@ def write_fcs(
         When the file cannot be written.
     """
     path = Path(path)
+    if not path.name or "\0" in str(path):
+        raise FcsError("it cannot be written (no file has this name)", where=path.name)
     keywords = {key.upper(): value for key, value in (keywords or {}).items()}
     _check_channels(events, path.name)
     _check_keywords(keywords, path.name)

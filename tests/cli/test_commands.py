@@ -309,7 +309,8 @@ def test_inspect_of_a_folder_goes_on_after_a_torn_file(one_file: Path) -> None:
     one_file.with_name("tube.001").write_bytes(one_file.read_bytes())
     done = call("inspect", one_file.parent)
     assert done.exit_code == 1
-    assert [line.partition(":")[0] for line in done.stderr.splitlines()] == ["a.fcs"]
+    assert [line.partition(",")[0] for line in done.stderr.splitlines()] == ["a.fcs"]
+    assert call("inspect", one_file.parent, "--keywords").exit_code == 2
     head, *lines = done.stdout.splitlines()
     assert head.split()[0] == "file"
     assert [line.split()[:2] for line in lines] == [

@@ -319,6 +319,31 @@ def test_both_claims_some_bytes_too_far(tmp_path: Path) -> None:
         read_fcs(write(tmp_path / "a.fcs", content))
 
 
+def test_claims_too_far_over_bytes_that_are_zero(tmp_path: Path) -> None:
+    """The first byte of DATA is no blank of a gap where as many follow DATA."""
+    values = np.column_stack([1 + np.arange(100.0), np.arange(100.0)]).astype("<f4")
+    text = spell(keywords_of(values, ["CD19-A", "Time"]) | {"$TIMESTEP": "1"})
+    begin = 58 + len(text)
+    place = (begin + 1, begin + values.nbytes)
+    content = assemble(text, values.tobytes() + bytes(8), header_data=place)
+    with pytest.raises(FcsDataError, match="fits better"):
+        read_fcs(write(tmp_path / "a.fcs", content))
+
+
+@pytest.mark.parametrize("late", [1, 2, 10, 18])
+def test_supplemental_text_stated_too_late(tmp_path: Path, late: int) -> None:
+    values = small_values()
+    more = b"/$P1S/CD3/$P2G/8/$CYT/x/"
+    keywords = keywords_of(values, ["A", "B"]) | {"$BEGINSTEXT": "0" * 8, "$ENDSTEXT": "0" * 8}
+    begin = 58 + len(spell(keywords)) + values.nbytes
+    keywords |= {"$BEGINSTEXT": f"{begin + late:08}", "$ENDSTEXT": f"{begin + len(more) - 1:08}"}
+    text = spell(keywords)
+    place = (58 + len(text), 57 + len(text) + values.nbytes)
+    content = assemble(text, values.tobytes() + more, header_data=place)
+    flags = read_fcs(write(tmp_path / "a.fcs", content)).flags
+    assert "supplemental_text: it begins without delimiter, keywords may be lost" in flags
+
+
 def test_events_stated_inside_text(tmp_path: Path) -> None:
     values = small_values()
     text = spell(keywords_of(values, ["A", "B"]) | {"$TOT": "5"})

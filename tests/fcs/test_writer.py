@@ -166,3 +166,15 @@ def test_reading_needs_no_flowio() -> None:
     """Only numpy is imported before a file is written."""
     check = "import sys, cytoflow_car.fcs as f; sys.exit('flowio' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", check], check=False).returncode == 0
+
+
+def test_time_in_two_halves_is_refused(tmp_path: Path) -> None:
+    events = Events(np.zeros((2, 2)), (Channel("TIME LSW"), Channel("TIME MSW")))
+    with pytest.raises(FcsTextError, match="two halves"):
+        write_fcs(tmp_path / "a.fcs", events, keywords={"$TIMESTEP": "0.01"})
+
+
+@pytest.mark.parametrize("name", ["", "a\0b"])
+def test_names_that_no_file_can_have(name: str) -> None:
+    with pytest.raises(FcsError, match="no file has this name"):
+        write_fcs(name, Events(np.zeros((1, 1)), (Channel("A"),)))
