@@ -266,10 +266,10 @@ def _undisplace(layout: Layout, statements: Statements, witness: Witness) -> Lay
 
 def _list_shifts(after: int, described: DataSet, witness: Witness) -> set[int]:
     """Return by how much everything may lie from its place, as what follows tells; 0 for not."""
-    if described.next_shift is not None:
-        return {described.next_shift}
     if described.next_begin is not None:
-        return {described.next_begin - after}
+        # $NEXTDATA may be what is wrong.
+        own = 0 if described.next_shift == 0 else described.next_begin - after
+        return {own} if described.next_shift is None else {own, described.next_shift}
     shifts = {described.source.available - after}
     checksum = described.source.available - CHECKSUM_BYTES
     if witness.is_checksum(checksum, described.source.available):

@@ -48,7 +48,8 @@ def decode(keywords: dict[str, str], data: bytes, version: str) -> Meaning:
     if keywords.get("$MODE", "").upper() != "L":
         if keywords.get("$MODE"):
             raise ContradictionError("not list mode")
-        doubts.append("$MODE")
+        if version != "FCS3.2":
+            doubts.append("$MODE")
     order = _ORDERS.get(keywords.get("$BYTEORD", "").replace(" ", ""))
     if order is None:
         raise ContradictionError("$BYTEORD")
