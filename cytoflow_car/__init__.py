@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from cytoflow_car.errors import CytoflowCarError
-    from cytoflow_car.fcs import read_fcs, read_header, write_fcs
+    from cytoflow_car.fcs import inspect_file, read_fcs, read_header, write_fcs
     from cytoflow_car.gating.tree import gate_events
     from cytoflow_car.job import SampleFailure, SampleJob, SampleResult
     from cytoflow_car.model.events import Events, Sample
@@ -37,6 +37,7 @@ _HOMES = {
     "check_study": "study.check",
     "compensate": "preprocess.compensation",
     "gate_events": "gating.tree",
+    "inspect_file": "fcs",
     "list_templates": "template",
     "load_template": "template",
     "read_fcs": "fcs",
@@ -61,6 +62,7 @@ __all__ = [
     "check_study",
     "compensate",
     "gate_events",
+    "inspect_file",
     "list_templates",
     "load_template",
     "read_fcs",

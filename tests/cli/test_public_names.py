@@ -12,8 +12,8 @@ import cytoflow_car
 PUBLIC = [
     "CytoflowCarError", "Events", "Measurement", "Sample", "SampleFailure", "SampleJob",
     "SampleResult", "Status", "Template", "__version__", "analyse_sample", "check_study",
-    "compensate", "gate_events", "list_templates", "load_template", "read_fcs", "read_header",
-    "read_study", "run_study", "write_fcs",
+    "compensate", "gate_events", "inspect_file", "list_templates", "load_template", "read_fcs",
+    "read_header", "read_study", "run_study", "write_fcs",
 ]  # fmt: skip
 
 
