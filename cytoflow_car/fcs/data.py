@@ -20,7 +20,7 @@ Array = npt.NDArray[Any]
 #: begin at a byte, as this is a multiple of 8.
 _BLOCK_EVENTS = 16_384
 #: Whole numbers of so many bits are exact in float32.
-_EXACT_BITS = 24
+_FLOAT32_BITS = 24
 #: What numbers of ``$DATATYPE A`` are written with.
 _DIGITS = np.frombuffer(b"0123456789 \0", dtype=np.uint8)
 #: Bits above ``$PnR`` that mean nothing are few patterns: a fill, or a toggle.
@@ -106,7 +106,7 @@ def read_stored(file: BufferedReader, place: Place, columns: tuple[Parameter, ..
 
 def _storage_type(parameters: ParameterList) -> np.dtype[Any]:
     exact = not _is_joined(parameters) and all(
-        column.data_type == "F" or (column.data_type == "I" and column.used_bits <= _EXACT_BITS)
+        column.data_type == "F" or (column.data_type == "I" and column.used_bits <= _FLOAT32_BITS)
         for column in parameters.parameters
     )
     return np.dtype(np.float32 if exact else np.float64)

@@ -9,7 +9,9 @@ from cytoflow_car.errors import FcsDataError
 from cytoflow_car.fcs.datasets import DataSet
 from cytoflow_car.fcs.evidence import PLAIN, Witness
 from cytoflow_car.fcs.header import HEADER_BYTES, Span
-from cytoflow_car.fcs.layout import (
+from cytoflow_car.fcs.parameters import ParameterList
+from cytoflow_car.fcs.rows import Layout
+from cytoflow_car.fcs.statements import (
     AGAIN,
     CHECKSUM_BYTES,
     Claim,
@@ -21,11 +23,7 @@ from cytoflow_car.fcs.layout import (
     tell_claims,
     tell_located,
 )
-from cytoflow_car.fcs.parameters import ParameterList
-from cytoflow_car.fcs.rows import Layout
 
-#: A layout that fewer statements support is a guess.
-_LEAST_SUPPORT = 3
 #: TEXT that a program edited in place has grown or shrunk by no more than this.
 _MOST_SHIFT = 4096
 _LOST = "Bytes were lost or added: copy or export the file again."
@@ -227,9 +225,9 @@ def _count_support(layout: Layout, statements: Statements, witness: Witness) -> 
             for begin, after in spans
         ),
     ]
-    support = sum(begins) + sum(ends)
-    is_enough = support >= _LEAST_SUPPORT and sum(begins) >= 1 and sum(ends) >= 2
-    return support if is_enough else 0
+    # What fewer support is a guess.
+    is_enough = sum(begins) >= 1 and sum(ends) >= 2
+    return sum(begins) + sum(ends) if is_enough else 0
 
 
 def _undisplace(layout: Layout, statements: Statements, witness: Witness) -> Layout:

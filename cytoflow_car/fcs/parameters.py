@@ -18,7 +18,7 @@ _DEFAULT_RANGE = 262144.0
 #: Largest power of ten that float32 holds.
 _MOST_DECADES = 38.0
 #: Whole numbers of so many bits are exact in float64.
-_EXACT_BITS = 53
+_FLOAT64_BITS = 53
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +202,7 @@ def _read_parameter(
         # A tiny offset may bring the product back into range, but not the power before it.
         if max(0.0, math.log10(offset)) + decades * top >= _MOST_DECADES:
             raise FcsTextError(f"$P{number}E leads to values above 1e38", where="TEXT")
-    if is_integer and used_bits > _EXACT_BITS:
+    if is_integer and used_bits > _FLOAT64_BITS:
         doubts.add("precision_lost", f"$P{number}R", "reaches above 2^53, where values are rounded")
     gain = _read_gain(keywords, number, doubts)
     if gain != 1.0 and is_logarithmic:

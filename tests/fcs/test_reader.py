@@ -554,6 +554,59 @@ def test_several_data_sets(tmp_path: Path, versions: tuple[str, ...], chosen: in
             read_fcs(path, number)
 
 
+def test_next_data_sets_counted_from_the_file(tmp_path: Path) -> None:
+    """Of data sets of one size, that leads past every second one."""
+    content = b""
+    for number in range(4):
+        values = np.full((3, 1), number, dtype="<f4")
+        keywords = keywords_of(values, ["A"]) | {"$NEXTDATA": "0000"}
+        size = len(assemble(spell(keywords), values.tobytes()))
+        if number < 3:
+            keywords["$NEXTDATA"] = f"{(number + 1) * size:04}"
+        content += assemble(spell(keywords), values.tobytes())
+    path = write(tmp_path / "a.fcs", content)
+    for number in range(4):
+        sample = read_fcs(path, number + 1)
+        assert sample.n_datasets == 4
+        np.testing.assert_array_equal(sample.events.values, np.full((3, 1), number))
+    assert flag_names(read_fcs(path).flags).count("next_dataset_offset") == 2
+
+
+def test_stains_of_an_lmd_file(tmp_path: Path) -> None:
+    """A detector of which the first data set states two stains has none in the second."""
+    first = np.zeros((3, 3), dtype="<f4")
+    named = keywords_of(first, ["FL1 Log", "FL2 Log", "FL2 Lin"]) | {
+        "$P1S": "CD3", "$P2S": "CD19", "$P3S": "CD22", "$CYT": "Navios", "$NEXTDATA": "0000",
+    }  # fmt: skip
+    named["$NEXTDATA"] = f"{len(assemble(spell(named), first.tobytes())):04}"
+    second = np.ones((3, 2), dtype="<f4")
+    content = assemble(spell(named), first.tobytes(), version="FCS2.0") + assemble(
+        spell(keywords_of(second, ["FL1", "FL2"])), second.tobytes(), version="FCS3.0"
+    )
+    sample = read_fcs(write(tmp_path / "a.lmd", content))
+    assert [channel.marker for channel in sample.events.channels] == ["CD3", None]
+    assert sample.instrument == "Navios"
+    assert "stains_from_dataset" in flag_names(sample.flags)
+
+
+@pytest.mark.parametrize(
+    ("stored", "told"),
+    [
+        # Too large in one event of four; a fill of the upper bits; too large in most events.
+        ([5, 6, 7, 5000], "in 1 of 4 events"),
+        ([0xFC05, 0xFC06, 0xFC07, 0xFC08], None),
+        ([1100, 2100, 3100, 4200, 5300, 6400], "in 6 of 6 events"),
+    ],
+)
+def test_values_above_the_range(tmp_path: Path, stored: list[int], told: str | None) -> None:
+    values = np.array(stored, dtype="<u2")[:, None]
+    keywords = keywords_of(values, ["FL1"], "I", 16)
+    sample = read_fcs(write(tmp_path / "a.fcs", assemble(spell(keywords), values.tobytes())))
+    np.testing.assert_array_equal(sample.events.values, values & 1023)
+    expected = [] if told is None else [f"range_exceeded: FL1 {told}, bits above $PnR are masked"]
+    assert list(sample.flags) == expected
+
+
 def test_next_data_set_that_is_not_there(tmp_path: Path) -> None:
     sample = read_fcs(write(tmp_path / "a.fcs", small(NEXTDATA="100")))
     assert flag_names(sample.flags) == ["next_dataset_unreadable"]
@@ -585,6 +638,7 @@ def test_unreadable_spillover(tmp_path: Path, value: str) -> None:
 def test_spillover_of_a_detector_that_the_file_lacks(tmp_path: Path) -> None:
     sample = read_fcs(write(tmp_path / "a.fcs", small(SPILLOVER="2,FSC-A,PE-A,1,0,0,1")))
     assert sample.spillover is not None
+    assert sample.spillover.detectors == ("FSC-A", "PE-A")
     assert sample.flags == ("spillover_unknown: $SPILLOVER PE-A",)
 
 
