@@ -128,6 +128,10 @@ class SampleResult:
         By marker, with every parameter settled.
     instrument
         Model and hashed serial number from the file.
+    detectors
+        ``$PnN`` of each marker that the file has.
+    spillover
+        The matrix that was used; None where values stayed as they were.
     spillover_source
         Where the matrix came from.
     repairs
@@ -146,6 +150,8 @@ class SampleResult:
     scales: Mapping[str, Scale]
     panels: tuple[GatePanel, ...] = ()
     instrument: str = ""
+    detectors: Mapping[str, str] = field(default_factory=dict)
+    spillover: Spillover | None = None
     spillover_source: str = ""
     repairs: tuple[str, ...] = ()
     control_summaries: tuple[ControlSummary, ...] = ()

@@ -63,6 +63,7 @@ def analyse_sample(job: SampleJob) -> SampleResult:
             controls=job.controls,
             overrides=job.overrides,
             placed=job.placements,
+            training=job.template.training,
             doubts=tuple(check.flag for check in quality.checks if check.flag in _DOUBTS),
         )
         measurements = () if job.control_kind else measure(job, tree, prepared)
@@ -80,6 +81,10 @@ def analyse_sample(job: SampleJob) -> SampleResult:
         if job.draw
         else (),
         instrument=sample.instrument,
+        detectors={
+            name: sample.events.channels[column].detector for name, column in columns.items()
+        },
+        spillover=spillover,
         spillover_source=spillover.source if spillover is not None else str(job.spillover),
         repairs=sample.flags,
         control_summaries=summarise_controls(

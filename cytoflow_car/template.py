@@ -13,21 +13,20 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from cytoflow_car.errors import TemplateError
-from cytoflow_car.gating import METHODS
 from cytoflow_car.gating.control import ControlCut
 from cytoflow_car.gating.internal import InternalCut
+from cytoflow_car.gating.methods import METHODS, AnyGateMethod, cuts_of
 from cytoflow_car.gating.ratio import Ratio
 from cytoflow_car.gating.shapes import (
-    AnyGateMethod,
     Boolean,
     FixedEllipsoid,
     FixedPolygon,
     Quadrant,
     Rectangle,
     Reference,
-    cuts_of,
 )
 from cytoflow_car.gating.thresholds import ValleyCut
+from cytoflow_car.gating.training import TrainingDensity
 from cytoflow_car.gating.tree import PopulationRule
 from cytoflow_car.measure import MEASURES, Measure
 from cytoflow_car.measure.detection import DetectionRule
@@ -91,6 +90,10 @@ class Template:
         A gate with less confidence sends the specimen to review.
     confidence
         Of every interval.
+    training_file
+        Name of the file beside the template that holds `training`; empty where there is none.
+    training
+        What hand-gated files looked like, for the method ``registered``.
     """
 
     # Read by pydantic without importing it here; it holds through every nested record.
@@ -114,6 +117,8 @@ class Template:
     scatter: tuple[str, ...] = ()
     review_below: float = 0.5
     confidence: float = 0.95
+    training_file: str = ""
+    training: tuple[TrainingDensity, ...] = ()
 
     def scale_of(self, marker: str) -> ScaleSetting:
         """Return the scale setting of a marker."""
@@ -166,7 +171,7 @@ def load_template(name: str | Path, folder: Path | None = None) -> Template:
         text = path.read_bytes().decode("utf-8")
     except UnicodeDecodeError as fault:
         raise TemplateError(f"not UTF-8 text: {fault}", where=path.name) from fault
-    template = parse_template(text, where=path.name)
+    template = parse_template(text, where=path.name, beside=path.parent)
     # By name it must be the one that the sheet asks for; a file given by path may be a copy.
     if template.name != path.stem and str(name) == path.stem:
         raise TemplateError(
@@ -178,13 +183,15 @@ def load_template(name: str | Path, folder: Path | None = None) -> Template:
     return template
 
 
-def parse_template(text: str, *, where: str) -> Template:
+def parse_template(text: str, *, where: str, beside: Path | None = None) -> Template:
     """Read a template from TOML text.
 
     Parameters
     ----------
     where
         The file's name, for messages.
+    beside
+        Folder of the template's training file; None where the text holds its densities itself.
 
     Raises
     ------
@@ -195,6 +202,8 @@ def parse_template(text: str, *, where: str) -> Template:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as fault:
         raise TemplateError(f"not TOML: {fault}", where=where) from fault
+    if table.get("training_file") and beside is not None:
+        table["training"] = _read_training(beside, table["training_file"], where)
     template = _validate(table, where)
     for fault_at, problem, expected in _faults(template):
         raise TemplateError(problem, where=f"{where}, {fault_at}", expected=expected)
@@ -214,6 +223,27 @@ def template_schema() -> dict[str, Any]:
     from pydantic import TypeAdapter
 
     return TypeAdapter(Template).json_schema()
+
+
+def _read_training(folder: Path, name: Any, where: str) -> Any:
+    """Read the densities beside a template: plain JSON, looked over with the template itself."""
+    if not isinstance(name, str) or Path(name).name != name:
+        raise TemplateError(
+            f"training_file {name!r}", where=where, expected="the name of a file beside it"
+        )
+    try:
+        plain = json.loads((folder / name).read_text(encoding="utf-8"))
+        return plain["training"]
+    except OSError as fault:
+        raise TemplateError(
+            f"no file {name!r}",
+            where=f"{where}, training_file",
+            advice="Copy it beside the template: both belong together",
+        ) from fault
+    except (ValueError, RecursionError, KeyError, TypeError) as fault:
+        raise TemplateError(
+            f"{name!r} holds no training densities ({fault})", where=f"{where}, training_file"
+        ) from fault
 
 
 def _validate(table: dict[str, Any], where: str) -> Template:

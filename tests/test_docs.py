@@ -21,7 +21,7 @@ import cytoflow_car
 from cytoflow_car import errors
 from cytoflow_car.cli import cli
 from cytoflow_car.fcs import is_repair
-from cytoflow_car.gating import METHODS
+from cytoflow_car.gating.methods import METHODS
 from cytoflow_car.gating.tree import PopulationRule
 from cytoflow_car.measure import MEASURES
 from cytoflow_car.measure.detection import DetectionRule

@@ -190,7 +190,7 @@ def test_gate_that_cannot_be_placed_is_told_at_once(gate: str, problem: str) -> 
         ('keep = "above"\nprior', 'keep = "over"\nprior', "'T' gate keep", "'above' or 'below'"),
         ("lod_events = 20", "lod_events = 20.5", "'t' lod_events", "20.5"),
         ('specimens = ["PB"]', 'specimens = ["blood"]', "specimens", "'BM'"),
-        ('kind = "linear"', 'kind = "biex"', "scales SSC-A kind", "'logicle'"),
+        ('kind = "linear"', 'kind = "bilog"', "scales SSC-A kind", "'logicle'"),
         ('version = "1.0.0"\n', "", "version", "required"),
         ("high = 9000.0\n", "", "'T' gate high", "required"),
     ],

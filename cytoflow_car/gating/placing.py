@@ -10,6 +10,7 @@ from typing import Literal, Protocol
 import numpy as np
 
 from cytoflow_car.errors import GateError
+from cytoflow_car.gating.training import TrainingDensity
 from cytoflow_car.model.events import Rows, Values
 from cytoflow_car.model.gate import Dimension, Placement, RectangleGate
 from cytoflow_car.model.panel import PreparedEvents
@@ -65,11 +66,14 @@ class References:
         What was placed so far on this specimen, by population.
     rows
         Kept rows of every population gated so far.
+    training
+        Of hand-gated files, by parent population and marker.
     """
 
     controls: tuple[ControlSummary, ...] = ()
     placements: Mapping[str, Placement] = field(default_factory=dict)
     rows: Mapping[str, Rows] = field(default_factory=dict)
+    training: Mapping[tuple[str, str], tuple[TrainingDensity, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -17,7 +17,6 @@ from cytoflow_car.gating.placing import (
     ThresholdMethod,
     rectangle,
 )
-from cytoflow_car.gating.ratio import Ratio
 from cytoflow_car.gating.thresholds import PRIOR_KEPT, Fixed, Tail, ValleyCut
 from cytoflow_car.model.gate import (
     Background,
@@ -294,33 +293,3 @@ class Boolean:
             and placement.background is not None
         ]
         return found[0] if len(found) == 1 else None
-
-
-AnyGateMethod = (
-    Fixed
-    | ValleyCut
-    | Tail
-    | InternalCut
-    | ControlCut
-    | Rectangle
-    | Quadrant
-    | FixedPolygon
-    | FixedEllipsoid
-    | Singlet
-    | Ratio
-    | Reference
-    | Boolean
-)
-
-
-def cuts_of(gate: AnyGateMethod) -> tuple[Cut, ...]:
-    """Return the one-marker cuts that a gate is made of."""
-    match gate:
-        case Rectangle():
-            return gate.sides
-        case Quadrant():
-            return (gate.x, gate.y)
-        case Fixed() | ValleyCut() | Tail() | InternalCut() | ControlCut():
-            return (gate,)
-        case _:
-            return ()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -12,9 +13,11 @@ from cytoflow_car.errors import GateError
 from cytoflow_car.gating.control import ControlCut
 from cytoflow_car.gating.internal import InternalCut
 from cytoflow_car.gating.membership import members, quadrant_signs
+from cytoflow_car.gating.methods import AnyGateMethod, cuts_of
 from cytoflow_car.gating.placing import ControlSummary, Parent, References
-from cytoflow_car.gating.shapes import AnyGateMethod, Boolean, cuts_of
+from cytoflow_car.gating.shapes import Boolean
 from cytoflow_car.gating.summaries import summarise_control
+from cytoflow_car.gating.training import TrainingDensity, group_training
 from cytoflow_car.model.events import Rows
 from cytoflow_car.model.gate import (
     BooleanGate,
@@ -42,6 +45,9 @@ class PopulationRule:
         Population name to sign pattern (``{"CD4": "+-"}``); patterns left out are not kept.
     description
         What a reader should know of it.
+    placed_for
+        Whose events the gate is placed on: this specimen's, or those of all specimens of its batch
+        or patient together, once for all of them.
     """
 
     parent: str
@@ -49,6 +55,7 @@ class PopulationRule:
     name: str = ""
     quadrants: Mapping[str, str] | None = None
     description: str = ""
+    placed_for: Literal["specimen", "batch", "patient"] = "specimen"
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -85,6 +92,7 @@ def gate_events(
     controls: tuple[ControlSummary, ...] = (),
     overrides: tuple[Override, ...] = (),
     placed: Mapping[str, Placement] | None = None,
+    training: tuple[TrainingDensity, ...] = (),
     doubts: tuple[str, ...] = (),
 ) -> PopulationTree:
     """Gate all events of a specimen by the rules of a template.
@@ -105,7 +113,8 @@ def gate_events(
     placed
         Placements that were made before, for a batch or a patient, by population; they are taken
         instead of placing on this specimen.
-
+    training
+        What the hand-gated files of a learned template looked like.
     doubts
         Flags of the whole specimen, which every population inherits.
 
@@ -120,6 +129,7 @@ def gate_events(
     placements: dict[str, Placement] = {}
     kept_rows: dict[str, Rows] = {}
     moved = {override.population: override for override in overrides}
+    trained = group_training(training)
     for rule in rules:
         above = done[rule.parent]
         why_not = _why_not(rule, above, prepared, done)
@@ -129,7 +139,7 @@ def gate_events(
         for name in done.keys() - kept_rows.keys():
             kept_rows[name] = done[name].kept_rows(kept)
         parent = Parent(above.name, prepared, kept_rows[above.name])
-        references = References(controls, placements, kept_rows)
+        references = References(controls, placements, kept_rows, trained)
         override = next((moved[name] for name in rule.names if name in moved), None)
         if override is not None:
             placement = _overridden(rule, override, parent, references)

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cache
 from typing import ClassVar
 
 import numpy as np
+from scipy import optimize
 
 from cytoflow_car.errors import ScaleError
 from cytoflow_car.model.events import Values
@@ -141,7 +143,154 @@ class Logicle:
         return np.asarray(values).reshape(np.shape(scaled))
 
 
-Scale = Linear | Log | Asinh | Logicle
+@dataclass(frozen=True, slots=True)
+class Hyperlog:
+    """Hyperlog of Gating-ML 2.0, 1 at the top of the scale.
+
+    Attributes
+    ----------
+    top, width, decades, negative_decades
+        T, W, M and A of the standard.
+
+    References
+    ----------
+    Bagwell, Cytometry A 64 (2005) 34-42.
+    """
+
+    kind: ClassVar[str] = "hyperlog"
+    top: float = 262144.0
+    width: float = 0.5
+    decades: float = 4.5
+    negative_decades: float = 0.0
+
+    def __post_init__(self) -> None:
+        _require(self.top > 0, f"top of scale T = {self.top:g}", "a number above 0")
+        _require(self.decades > 0, f"M = {self.decades:g}", "a number above 0")
+        _require(
+            0 < self.width <= self.decades / 2,
+            f"width W = {self.width:g}",
+            f"above 0, to M/2 = {self.decades / 2:g}",
+        )
+        _require(
+            -self.width <= self.negative_decades <= self.decades - 2 * self.width,
+            f"A = {self.negative_decades:g}",
+            "-W to M - 2W",
+        )
+
+    def forward(self, values: Values) -> Values:
+        """Return scale units for data units."""
+        from flowutils import transforms
+
+        column = np.ascontiguousarray(values, dtype=np.float64).reshape(-1, 1)
+        scaled = transforms.hyperlog(
+            column, [0], self.top, self.decades, self.width, self.negative_decades
+        )
+        return np.asarray(scaled).reshape(np.shape(values))
+
+    def inverse(self, scaled: Values) -> Values:
+        """Return data units for scale units."""
+        from flowutils import transforms
+
+        column = np.ascontiguousarray(scaled, dtype=np.float64).reshape(-1, 1)
+        values = transforms.hyperlog_inverse(
+            column, [0], self.top, self.decades, self.width, self.negative_decades
+        )
+        return np.asarray(values).reshape(np.shape(scaled))
+
+
+@dataclass(frozen=True, slots=True)
+class Biexponential:
+    """FlowJo 10's "biex": straight lines between the entries of a table; clipped at its ends.
+
+    Attributes
+    ----------
+    top
+        Highest value of the table, in data units.
+    width
+        FlowJo's "width basis", below 0: -1 to -1000.
+    positive, negative
+        FlowJo's positive and extra negative decades.
+
+    References
+    ----------
+    Parks, Roederer & Moore, Cytometry A 69 (2006) 541-551, for the function; that the table has
+    4097 entries, evenly spaced on the scale, was measured on values that FlowJo had exported.
+    """
+
+    kind: ClassVar[str] = "biex"
+    top: float = 262144.0
+    width: float = -10.0
+    positive: float = 4.418540
+    negative: float = 0.0
+
+    def __post_init__(self) -> None:
+        _require(self.top > 0, f"top of scale {self.top:g}", "a number above 0")
+        _require(self.width <= -1, f"width {self.width:g}", "-1 or less")
+        _require(
+            self.positive > math.log10(-self.width) / 2,
+            f"{self.positive:g} positive decades",
+            "more than half of the decades of the width",
+        )
+        _require(self.negative >= 0, f"{self.negative:g} negative decades", "0 or more")
+
+    def forward(self, values: Values) -> Values:
+        """Return scale units (0 to 1) for data units."""
+        entries = _biexponential_table(self)
+        positions = np.interp(values, entries, np.arange(entries.size, dtype=np.float64))
+        return np.asarray(positions / (entries.size - 1))
+
+    def inverse(self, scaled: Values) -> Values:
+        """Return data units for scale units."""
+        entries = _biexponential_table(self)
+        positions = np.asarray(scaled, dtype=np.float64) * (entries.size - 1)
+        return np.interp(positions, np.arange(entries.size), entries)
+
+    @property
+    def entries(self) -> Values:
+        """Data units at which the scale bends, ascending."""
+        return _biexponential_table(self)
+
+
+@cache
+def _biexponential_table(scale: Biexponential) -> Values:
+    """Return the data units of 4097 evenly spaced scale units, (4097,) ascending."""
+    n_steps = 4096
+    width = math.log10(-scale.width)
+    decades = scale.positive - width / 2.0
+    below = scale.negative + width / 2.0
+    zero = min(int(below * n_steps / (below + decades)), n_steps // 2)
+    if zero > 0:
+        decades = below * n_steps / zero
+    linear = width / (2.0 * decades)
+    rise = math.log(10.0) * decades
+    fall = _falling_exponent(rise, linear)
+    # The exponents are those of one step more than the table has.
+    steps = np.arange(n_steps + 1) / (n_steps + 1.0)
+    weight = math.exp((rise + fall) * (linear + below / decades))
+    curve = np.exp(rise * steps) - weight * np.exp(-fall * steps)
+    entries = scale.top * math.exp(-rise) * (curve - curve[zero])
+    # The function is odd about zero.
+    entries[:zero] = -entries[2 * zero : zero : -1]
+    entries.setflags(write=False)
+    return np.asarray(entries)
+
+
+def _falling_exponent(rise: float, linear: float) -> float:
+    """Solve 2 ln(fall / rise) + linear * (rise + fall) = 0: zero is then an inflection point."""
+    if linear == 0.0:
+        return rise
+    return float(
+        optimize.brentq(
+            lambda fall: 2.0 * math.log(fall / rise) + linear * (rise + fall),
+            1e-300,
+            rise,
+            xtol=1e-14,
+            rtol=1e-15,
+        )
+    )
+
+
+Scale = Linear | Log | Asinh | Logicle | Hyperlog | Biexponential
 
 
 def _require(holds: bool, found: str, expected: str) -> None:

@@ -9,7 +9,15 @@ from typing import Literal
 import numpy as np
 
 from cytoflow_car.model.events import Channel, Values
-from cytoflow_car.model.scale import Asinh, Linear, Log, Logicle, Scale
+from cytoflow_car.model.scale import (
+    Asinh,
+    Biexponential,
+    Hyperlog,
+    Linear,
+    Log,
+    Logicle,
+    Scale,
+)
 
 #: Fewer negative values than this say nothing of the negative peak's width.
 LEAST_NEGATIVES = 20
@@ -22,18 +30,20 @@ class ScaleSetting:
     Attributes
     ----------
     kind
-        ``linear``, ``log``, ``asinh`` or ``logicle``.
+        ``linear``, ``log``, ``asinh``, ``logicle``, ``hyperlog`` or ``biex`` (FlowJo's).
     top
         Top of scale in data units; None for the channel's ``$PnR``.
     width
-        W of a logicle; None to estimate it from the negative values.
+        W of a logicle or hyperlog; None to estimate it from the negative values. Of ``biex`` the
+        width basis, below 0; None for -10.
     decades, negative_decades
-        M and A of a logicle; `decades` also serves ``log``.
+        M and A of a logicle or hyperlog; positive and negative decades of ``biex``; `decades` also
+        serves ``log``.
     cofactor
         Of an asinh.
     """
 
-    kind: Literal["linear", "log", "asinh", "logicle"] = "logicle"
+    kind: Literal["linear", "log", "asinh", "logicle", "hyperlog", "biex"] = "logicle"
     top: float | None = None
     width: float | None = None
     decades: float = 4.5
@@ -67,18 +77,22 @@ def resolve_scale(setting: ScaleSetting, channel: Channel, values: Values | None
             return Log(top, setting.decades)
         case "asinh":
             return Asinh(top, setting.cofactor)
-        case "logicle":
+        case "biex":
+            basis = -10.0 if setting.width is None else setting.width
+            return Biexponential(top, basis, setting.decades, setting.negative_decades)
+        case "logicle" | "hyperlog":
             width = setting.width
             if width is None:
                 width = estimate_width(
                     np.empty(0) if values is None else values, top, setting.decades
                 )
-            return Logicle(top, width, setting.decades, setting.negative_decades)
+            of_kind = Logicle if setting.kind == "logicle" else Hyperlog
+            return of_kind(top, width, setting.decades, setting.negative_decades)
 
 
 def needs_values(setting: ScaleSetting) -> bool:
     """Tell whether the scale is estimated from events."""
-    return setting.kind == "logicle" and setting.width is None
+    return setting.kind in ("logicle", "hyperlog") and setting.width is None
 
 
 def estimate_width(values: Values, top: float, decades: float) -> float:

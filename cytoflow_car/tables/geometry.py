@@ -18,11 +18,21 @@ from cytoflow_car.model.gate import (
     QuadrantGate,
     RectangleGate,
 )
-from cytoflow_car.model.scale import Asinh, Linear, Log, Logicle, Scale
+from cytoflow_car.model.scale import (
+    Asinh,
+    Biexponential,
+    Hyperlog,
+    Linear,
+    Log,
+    Logicle,
+    Scale,
+)
 
 T = TypeVar("T")
 
-_SCALES: dict[str, type[Scale]] = {cls.kind: cls for cls in (Linear, Log, Asinh, Logicle)}
+_SCALES: dict[str, type[Scale]] = {
+    cls.kind: cls for cls in (Linear, Log, Asinh, Logicle, Hyperlog, Biexponential)
+}
 
 
 def gate_to_json(gate: Gate) -> str:
