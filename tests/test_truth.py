@@ -16,9 +16,9 @@ import pytest
 import cytoflow_car.study.plan
 from cytoflow_car.gating.control import ControlCut
 from cytoflow_car.gating.internal import InternalCut
+from cytoflow_car.gating.methods import AnyGateMethod
 from cytoflow_car.gating.ratio import Ratio
 from cytoflow_car.gating.shapes import (
-    AnyGateMethod,
     Cut,
     FixedPolygon,
     Quadrant,

@@ -67,13 +67,13 @@ class References:
     rows
         Kept rows of every population gated so far.
     training
-        Of hand-gated files, by parent population and marker.
+        Of hand-gated files, by the gate's first population.
     """
 
     controls: tuple[ControlSummary, ...] = ()
     placements: Mapping[str, Placement] = field(default_factory=dict)
     rows: Mapping[str, Rows] = field(default_factory=dict)
-    training: Mapping[tuple[str, str], tuple[TrainingDensity, ...]] = field(default_factory=dict)
+    training: Mapping[str, tuple[TrainingDensity, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

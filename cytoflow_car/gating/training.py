@@ -3,60 +3,59 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
-import numpy as np
-
-from cytoflow_car.model.events import Values
-
-#: Enough to draw a density from, and few enough to keep beside a template.
-N_QUANTILES = 1025
+from cytoflow_car.model.scale import Scale
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingDensity:
-    """How one marker was distributed on one population of a hand-gated file; no events.
+    """Parent events of one gate in one hand-gated file, as a normal mixture; no events.
 
     Attributes
     ----------
     population
-        Parent of the gates that are moved by it.
-    marker
-        Name in the template.
+        First population of the gate.
+    file
+        Number of the hand-gated file, from 1; says which of several drawn gates goes with it.
+    markers
+        Axes of the gate.
+    scales
+        The scale of each axis, as `describe_scale` words it: everything below is in its units.
     n_events
-        Events of the population in the file.
-    quantiles
-        Evenly spaced quantiles from 0 to 1, ascending, in data units.
+        Events of the parent in the file.
+    weights
+        (n_components,) sum 1.
+    means
+        (n_components, n_markers).
+    covariances
+        (n_components, n_markers, n_markers).
+    inside
+        (n_components,) share of each component's events that the drawn gate holds.
     """
 
     population: str
-    marker: str
+    file: int
+    markers: tuple[str, ...]
+    scales: tuple[str, ...]
     n_events: int
-    quantiles: tuple[float, ...]
+    weights: tuple[float, ...]
+    means: tuple[tuple[float, ...], ...]
+    covariances: tuple[tuple[tuple[float, ...], ...], ...]
+    inside: tuple[float, ...]
 
 
-def summarise_training(population: str, marker: str, values: Values) -> TrainingDensity:
-    """Summarise a population of a hand-gated file.
-
-    Parameters
-    ----------
-    values
-        (n,) data units, n >= 1; what is not finite is left out.
-    """
-    finite = values[np.isfinite(values)]
-    quantiles = np.quantile(finite, np.linspace(0.0, 1.0, N_QUANTILES))
-    # Six digits are more than any cytometer resolves.
-    return TrainingDensity(
-        population, marker, int(finite.size), tuple(float(f"{value:.6g}") for value in quantiles)
-    )
+def describe_scale(scale: Scale) -> str:
+    """Return kind and parameters of a scale in one word; scales of equal words are equal."""
+    parameters = (getattr(scale, field.name) for field in fields(scale))
+    return f"{scale.kind}({', '.join(f'{value:.10g}' for value in parameters)})"
 
 
 def group_training(
     densities: Iterable[TrainingDensity],
-) -> Mapping[tuple[str, str], tuple[TrainingDensity, ...]]:
-    """Group the densities of all files by population and marker."""
-    grouped: dict[tuple[str, str], tuple[TrainingDensity, ...]] = {}
-    for item in densities:
-        key = (item.population, item.marker)
-        grouped[key] = (*grouped.get(key, ()), item)
+) -> Mapping[str, tuple[TrainingDensity, ...]]:
+    """Group the densities of all files by population, in the order of the files."""
+    grouped: dict[str, tuple[TrainingDensity, ...]] = {}
+    for item in sorted(densities, key=lambda item: item.file):
+        grouped[item.population] = (*grouped.get(item.population, ()), item)
     return grouped
