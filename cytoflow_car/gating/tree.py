@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -27,6 +28,10 @@ from cytoflow_car.model.gate import (
 )
 from cytoflow_car.model.panel import PreparedEvents
 from cytoflow_car.model.population import ROOT, Population, PopulationTree
+
+
+#: Where so many gates look at the same events, and these are so few of all, they are copied first.
+_GATES_WORTH_A_COPY, _SHARE_WORTH_A_COPY = 3, 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +135,7 @@ def gate_events(
     kept_rows: dict[str, Rows] = {}
     moved = {override.population: override for override in overrides}
     trained = group_training(training)
+    members_of = _Members(prepared, rules)
     for rule in rules:
         above = done[rule.parent]
         why_not = _why_not(rule, above, prepared, done)
@@ -155,7 +161,7 @@ def gate_events(
                 continue
         for name in rule.names:
             placements[name] = placement
-        inside = _rows_inside(rule, placement.gate, prepared, above, done)
+        inside = _rows_inside(rule, placement.gate, members_of, above, done)
         _add(done, rule, inside, kept, placement, ())
     return PopulationTree(tuple(done.values()), kept)
 
@@ -280,24 +286,48 @@ def _refuse_other_markers(
             )
 
 
+class _Members:
+    """Tells who lies in a gate; events that several gates look at are copied once."""
+
+    def __init__(self, prepared: PreparedEvents, rules: tuple[PopulationRule, ...]) -> None:
+        self._prepared = prepared
+        self._n_gates = Counter(rule.parent for rule in rules if not isinstance(rule.gate, Boolean))
+        self._copied: dict[str, PreparedEvents] = {}
+
+    def __len__(self) -> int:
+        return len(self._prepared)
+
+    def look_at(self, above: Population) -> tuple[PreparedEvents, Rows]:
+        """Return where a population's events stand, and their rows there."""
+        if self._n_gates[
+            above.name
+        ] < _GATES_WORTH_A_COPY or not 0 < above.rows.size <= _SHARE_WORTH_A_COPY * len(
+            self._prepared
+        ):
+            return self._prepared, above.rows
+        if above.name not in self._copied:
+            self._copied[above.name] = self._prepared.take(above.rows)
+        return self._copied[above.name], np.arange(above.rows.size, dtype=np.intp)
+
+
 def _rows_inside(
     rule: PopulationRule,
     gate: Gate,
-    prepared: PreparedEvents,
+    members_of: _Members,
     above: Population,
     done: Mapping[str, Population],
 ) -> dict[str, Rows]:
     rows = above.rows
     match gate:
         case QuadrantGate():
-            signs = quadrant_signs(gate, prepared, rows)
+            signs = quadrant_signs(gate, *members_of.look_at(above))
             assert rule.quadrants is not None
             return {name: rows[signs[pattern]] for name, pattern in rule.quadrants.items()}
         case BooleanGate():
-            return {rule.name: rows[_combine(gate, rows, len(prepared), done)]}
+            return {rule.name: rows[_combine(gate, rows, len(members_of), done)]}
         case _:
             # Several times as fast as indexing by the mask.
-            return {rule.name: rows.compress(members(gate, prepared, rows))}
+            return {rule.name: rows.compress(members(gate, *members_of.look_at(above)))}
 
 
 def _combine(

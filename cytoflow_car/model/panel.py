@@ -52,6 +52,10 @@ class PreparedEvents:
     def __len__(self) -> int:
         return len(self.events)
 
+    def take(self, rows: Rows) -> PreparedEvents:
+        """Return some of the events as events of their own, at least one."""
+        return PreparedEvents(self.events.take(rows), self.columns, self.scales)
+
     def values(self, marker: str, rows: Rows | None = None) -> Values:
         """Return one marker in data units, (n_rows,)."""
         return self.events.column(self.columns[marker], rows)

@@ -18,7 +18,7 @@ import numpy as np
 from flowkit_way import build_strategy, gate_with_flowkit
 from measuring import ROUNDS, find_data, measure_peak, tell_aims, time_in_turns
 from our_way import count_unequal_members, gate_tube, make_job
-from specimen import N_CHANNELS, write_tube
+from specimen import MOST_GATES, N_CHANNELS, N_GATES, write_tube
 
 from cytoflow_car.fcs import read_fcs
 from cytoflow_car.pipeline import analyse_sample
@@ -30,25 +30,33 @@ _AIMS = (
     ("flowkit_read_over_our_read", "flowkit.Sample / read_fcs, reading alone", ">=", 4.0),
     ("peak_over_file", "peak memory above imports / file", "<=", 3.0),
 )
+_AIMS_OF_MANY_GATES = (("flowkit_over_ours", _AIMS[0][1], ">=", 60.0), *_AIMS[2:])
 
 
 def main() -> None:
     """Run the benchmark and print what was measured."""
     options = argparse.ArgumentParser(description="Speed and memory of one specimen's analysis")
     options.add_argument("--events", type=int, default=1_000_000)
+    options.add_argument(
+        "--gates",
+        type=int,
+        default=N_GATES,
+        choices=range(N_GATES, MOST_GATES + 1),
+        metavar=f"{N_GATES}..{MOST_GATES}",
+    )
     options.add_argument("--json", action="store_true", help="print figures as JSON")
     chosen = options.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "tube.fcs"
         write_tube(path, chosen.events)
-        figures = measure(path, chosen.events)
+        figures = measure(path, chosen.events, chosen.gates)
     if chosen.json:
         print(json.dumps(figures, indent=2))
     else:
-        print(tell(figures, chosen.events))
+        print(tell(figures, chosen.events, chosen.gates))
 
 
-def measure(path: Path, n_events: int) -> dict[str, float]:
+def measure(path: Path, n_events: int, n_gates: int = N_GATES) -> dict[str, float]:
     """Return seconds, bytes and their ratios.
 
     Raises
@@ -56,12 +64,12 @@ def measure(path: Path, n_events: int) -> dict[str, float]:
     SystemExit
         An event lies in a gate of one program and not of the other.
     """
-    tree = gate_tube(path)
+    tree = gate_tube(path, n_gates)
     strategy = build_strategy(tree)
     unequal = count_unequal_members(tree, gate_with_flowkit(path, strategy))
     if any(unequal.values()):
         raise SystemExit(f"memberships differ, events by gate: {unequal}")
-    job = make_job(path)
+    job = make_job(path, n_gates)
     begin = find_data(path)
 
     def bare_read() -> None:
@@ -86,11 +94,11 @@ def measure(path: Path, n_events: int) -> dict[str, float]:
     return figures
 
 
-def tell(figures: dict[str, float], n_events: int) -> str:
+def tell(figures: dict[str, float], n_events: int, n_gates: int = N_GATES) -> str:
     """Return the figures as a table."""
     lines = [
         f"{n_events} events x {N_CHANNELS} channels, {figures['file_bytes'] / 1e6:.0f} MB",
-        f"12 gates, equal membership for every event; medians of {ROUNDS}",
+        f"{n_gates} gates, equal membership for every event; medians of {ROUNDS}",
         "",
         f"{'':28}{'ours':>12}{'FlowKit':>12}{'bare read':>12}",
         f"{'file to measurements, ms':28}{1e3 * figures['ours_s']:12.0f}"
@@ -100,7 +108,8 @@ def tell(figures: dict[str, float], n_events: int) -> str:
     ]
     if "peak_bytes" in figures:
         lines.append(f"{'peak above imports, MB':28}{figures['peak_bytes'] / 1e6:12.0f}")
-    return "\n".join([*lines, "", tell_aims(figures, _AIMS)])
+    aims = _AIMS if n_gates < MOST_GATES else _AIMS_OF_MANY_GATES
+    return "\n".join([*lines, "", tell_aims(figures, aims)])
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import flowkit
 import numpy as np
-from specimen import make_template
+from specimen import N_GATES, make_template
 
 from cytoflow_car.fcs import read_fcs
 from cytoflow_car.gating.tree import gate_events
@@ -17,14 +17,14 @@ from cytoflow_car.preprocess.compensation import compensate
 from cytoflow_car.preprocess.panel import assign_markers
 
 
-def make_job(path: Path) -> SampleJob:
+def make_job(path: Path, n_gates: int = N_GATES) -> SampleJob:
     """Return the job that is timed: the file's own spillover, no pictures."""
-    return SampleJob("benchmark", (FcsSource(path, None, ""),), make_template(), draw=False)
+    return SampleJob("benchmark", (FcsSource(path, None, ""),), make_template(n_gates), draw=False)
 
 
-def gate_tube(path: Path) -> PopulationTree:
+def gate_tube(path: Path, n_gates: int = N_GATES) -> PopulationTree:
     """Gate as the job does, and keep who lies in each gate."""
-    template = make_template()
+    template = make_template(n_gates)
     sample = read_fcs(path)
     columns = assign_markers(sample.events.channels, template.markers)
     prepared = prepare(compensate(sample.events, sample.spillover), columns, template)

@@ -109,6 +109,21 @@ gate = { method = "rectangle", sides = [
 #: The gates beneath CD8: each is the part of the one before that carries one more stain.
 _NARROWING = ("CAR", "CD45RA", "PD-1", "TIM-3", "LAG-3", "CCR7")
 
+#: Further gates, as a functional panel has them: on each of these populations in turn, eight.
+_SUBSETS = ("T", "CD8", "CAR+", "CD45RA+", "PD-1+", "TIM-3+")
+_ON_EACH = (
+    "CD45RA",
+    "CCR7",
+    "PD-1",
+    "TIM-3",
+    "LAG-3",
+    "CD56",
+    ("CCR7", "CD45RA"),
+    ("PD-1", "CD56"),
+)
+N_GATES = 12
+MOST_GATES = N_GATES + len(_SUBSETS) * len(_ON_EACH)
+
 _MEASUREMENTS = """
 [[detection]]
 assay = "any"
@@ -151,8 +166,9 @@ marker = "CAR"
 """
 
 
-def make_template() -> Template:
-    """Return the template of the benchmark."""
+def make_template(n_gates: int = N_GATES) -> Template:
+    """Return the template of the benchmark, with 12 to 60 gates."""
+    further = [_further_gate(subset, looks) for subset in _SUBSETS for looks in _ON_EACH]
     markers = "".join(
         f'[[markers]]\nname = "{name}"\n{field} = ["{name}"]\n'
         for names, field in ((SCATTER, "detectors"), (STAINS, "stains"))
@@ -165,7 +181,21 @@ def make_template() -> Template:
             ("CD8", *(f"{marker}+" for marker in _NARROWING)), _NARROWING, strict=False
         )
     )
-    return parse_template(TEMPLATE + narrowing + _MEASUREMENTS + markers, where="benchmark")
+    populations = TEMPLATE + narrowing + "".join(further[: n_gates - N_GATES])
+    return parse_template(populations + _MEASUREMENTS + markers, where="benchmark")
+
+
+def _further_gate(parent: str, looks: str | tuple[str, str]) -> str:
+    if isinstance(looks, str):
+        name = f"{parent} {looks}"
+        gate = f'{{ method = "fixed", marker = "{looks}", at = 1500, keep = "above" }}'
+    else:
+        name = f"{parent} {' '.join(looks)}"
+        corners = "[-2000, 1500], [400, 1200], [1500, 3000], [90000, 90000], [-2000, 250000]"
+        gate = (
+            f'{{ method = "polygon", x = "{looks[0]}", y = "{looks[1]}", vertices = [{corners}] }}'
+        )
+    return f'[[populations]]\nname = "{name}"\nparent = "{parent}"\ngate = {gate}\n'
 
 
 def make_spillover() -> Spillover:
