@@ -208,9 +208,19 @@ def make_spillover() -> Spillover:
     return Spillover(DETECTORS, np.round(matrix, 6), "$SPILLOVER")
 
 
-def write_tube(path: Path, n_events: int) -> None:
-    """Write a tube of 16 float32 channels whose gates hold the shares that `SHARES` states."""
-    rng = np.random.default_rng(2024)
+def write_tube(
+    path: Path, n_events: int, *, seed: int = 2024, gain: float = 1.0, n_more: int = 0
+) -> None:
+    """Write a tube of 16 float32 channels whose gates hold the shares that `BRIGHT` states.
+
+    Parameters
+    ----------
+    gain
+        Each stain is multiplied or divided by it, at random.
+    n_more
+        Further channels without any stain.
+    """
+    rng = np.random.default_rng(seed)
     place = rng.random(n_events)
     debris = place >= _DEBRIS
     forward, side = rng.normal(120e3, 15e3, n_events), rng.normal(60e3, 12e3, n_events)
@@ -220,10 +230,13 @@ def write_tube(path: Path, n_events: int) -> None:
         low, high = BRIGHT.get(stain, (0.0, 0.0))
         bright = (place >= low) & (place < high)
         light[bright, column] += rng.lognormal(np.log(15_000.0), 0.45, np.count_nonzero(bright))
+    light *= gain ** rng.choice([-1.0, 1.0], len(STAINS))
     spillover = make_spillover()
-    values = np.column_stack([forward, side, light @ spillover.matrix]).astype(np.float32)
+    more = rng.normal(0.0, 120.0, (n_events, n_more))
+    values = np.column_stack([forward, side, light @ spillover.matrix, more]).astype(np.float32)
     channels = (
         *(Channel(name, None, TOP) for name in SCATTER),
         *(Channel(name, stain, TOP) for name, stain in zip(DETECTORS, STAINS, strict=True)),
+        *(Channel(f"V{number}-A", None, TOP) for number in range(1, n_more + 1)),
     )
     write_fcs(path, Events(values, channels), spillover=spillover)
