@@ -15,7 +15,14 @@ from cytoflow_car.gating.registered import Drawn
 from cytoflow_car.gating.shapes import Boolean, FixedEllipsoid, FixedPolygon, Quadrant, Rectangle
 from cytoflow_car.gating.thresholds import Fixed
 from cytoflow_car.gating.tree import PopulationRule
-from cytoflow_car.interop.gate_set import GateColumn, GateSet, NamedGate, Path, name_populations
+from cytoflow_car.interop.gate_set import (
+    GateColumn,
+    GateSet,
+    NamedGate,
+    Path,
+    name_populations,
+    split_path,
+)
 from cytoflow_car.model.events import Channel
 from cytoflow_car.model.gate import (
     BooleanGate,
@@ -153,9 +160,7 @@ def draw_rules(
         else:
             rules.append(PopulationRule(parent, _drawn(item, markers, scales), names[path]))
     drawn = tuple(_drawn_by_rule(gate_set, rules, names, markers, scales) for gate_set in gate_sets)
-    return DrawnRules(
-        markers, _operands_first(rules), drawn, names, tuple(dict.fromkeys(notes))
-    )
+    return DrawnRules(markers, _operands_first(rules), drawn, names, tuple(dict.fromkeys(notes)))
 
 
 def _operands_first(rules: list[PopulationRule]) -> tuple[PopulationRule, ...]:
@@ -181,7 +186,7 @@ def _why_not(item: NamedGate, markers: Mapping[str, Marker], left_out: set[Path]
     if item.parent in left_out:
         return "its parent could not be taken over"
     if isinstance(item.gate, BooleanGate):
-        operands = {tuple(name.removeprefix("!").split("/")) for name in item.gate.operands}
+        operands = {split_path(name.removeprefix("!")) for name in item.gate.operands}
         return "it combines what could not be taken over" if operands & left_out else ""
     unknown = [each.marker for each in item.gate.dimensions if each.marker not in markers]
     if unknown:
@@ -210,7 +215,7 @@ def _combined(item: NamedGate, names: Mapping[Path, str], parent: str) -> Iterab
     gate = item.gate
     assert isinstance(gate, BooleanGate)
     used = tuple(
-        ("!" if name.startswith("!") else "") + names[tuple(name.removeprefix("!").split("/"))]
+        ("!" if name.startswith("!") else "") + names[split_path(name.removeprefix("!"))]
         for name in gate.operands
     )
     name = names[item.path]

@@ -12,6 +12,9 @@ from cytoflow_car.model.gate import Gate
 #: Names from the first population below the root down to a gate's own.
 Path = tuple[str, ...]
 
+#: A control character, which no program lets a person type.
+_BETWEEN = "\x1f"
+
 #: Compensation of a column: values as acquired, or the file's own spillover. Anything else is a
 #: matrix of the gate set.
 UNCOMPENSATED, FILE = "uncompensated", "FCS"
@@ -54,7 +57,7 @@ class NamedGate:
         Of the population that the gate makes.
     gate
         Its geometry. The dimensions' markers are columns of the gate set; operands of a boolean
-        gate are paths joined by ``/``, with a leading ``!`` for the complement.
+        gate are paths as `join_path` writes them, with a leading ``!`` for the complement.
     pattern
         Which quadrant is meant (``"+-"``); empty for every other gate.
     complement
@@ -92,6 +95,16 @@ class GateSet:
     gates: tuple[NamedGate, ...]
     matrices: Mapping[str, Spillover] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+
+
+def join_path(path: Path) -> str:
+    """Return a path as one text; names may hold any sign that a person can type."""
+    return _BETWEEN.join(path)
+
+
+def split_path(text: str) -> Path:
+    """Return the path that `join_path` wrote."""
+    return tuple(text.split(_BETWEEN))
 
 
 def name_populations(paths: Iterable[Path]) -> dict[Path, str]:
