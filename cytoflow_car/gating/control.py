@@ -7,6 +7,8 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
+from cytoflow_car.errors import GateError
+from cytoflow_car.gating.confidence import confidence_of, steadiness
 from cytoflow_car.gating.equal_error import equal_error_cut
 from cytoflow_car.gating.placing import (
     ControlSummary,
@@ -16,7 +18,7 @@ from cytoflow_car.gating.placing import (
     Threshold,
     place_threshold,
 )
-from cytoflow_car.gating.summaries import control_quantile, count_above
+from cytoflow_car.gating.summaries import control_quantile, count_above, quantile_limits
 from cytoflow_car.gating.thresholds import PRIOR_KEPT, OneMarker
 from cytoflow_car.model.events import Values
 from cytoflow_car.model.gate import Background, Gate, Placement, RectangleGate
@@ -45,7 +47,10 @@ class ControlCut(OneMarker):
         as would have, and the result is flagged; a control with fewer than a twentieth of them is
         none.
     preference
-        Kinds of control, best first.
+        Kinds of control, best first. Of one kind, the control of the specimen's batch is taken
+        before those of other batches, then the one with most events.
+    when_missing
+        What happens without a control: the cut stays at the prior, or the gate is not placed.
     """
 
     method: Literal["control"]
@@ -54,6 +59,7 @@ class ControlCut(OneMarker):
     quantile: float = 0.999
     least_events: int = 10_000
     preference: tuple[str, ...] = ("pre_infusion", "untransduced", "fmo", "isotype")
+    when_missing: Literal["prior", "not_gated"] = "prior"
     #: Shares of the control beyond which a lowered cut may lie. The far tails of two specimens of
     #: different days are less alike than their bulk, so it does not go further down.
     shares_beyond: ClassVar[tuple[float, ...]] = (0.005, 0.01)
@@ -61,7 +67,7 @@ class ControlCut(OneMarker):
     keep: ClassVar[Keep] = "above"  # type: ignore[misc]
 
     def choose(self, parent: str, references: References) -> ControlSummary | None:
-        """Return the control of this marker and parent: the best kind, then the most events."""
+        """Return the control of this marker and parent: by kind, then batch, then events."""
         fitting = [
             control
             for control in references.controls
@@ -72,7 +78,11 @@ class ControlCut(OneMarker):
         ]
         return min(
             fitting,
-            key=lambda control: (self.preference.index(control.kind), -control.n_events),
+            key=lambda control: (
+                self.preference.index(control.kind),
+                not control.same_batch,
+                -control.n_events,
+            ),
             default=None,
         )
 
@@ -98,8 +108,20 @@ class ControlCut(OneMarker):
         return Background(control.kind, control.sample_id, n_above, control.n_events, parent.name)
 
     def threshold(self, parent: Parent, references: References) -> Threshold:
-        """Take the control's quantile, or keep the prior and say that there is no control."""
+        """Take the control's quantile, or keep the prior and say that there is no control.
+
+        Raises
+        ------
+        GateError
+            There is none, and the template asks for no gate then.
+        """
         control = self.choose(parent.name, references)
+        if control is None and self.when_missing == "not_gated":
+            raise GateError(
+                f"no control for {self.marker}",
+                where=f"population beneath {parent.name}",
+                expected=f"one of {', '.join(self.preference)}",
+            )
         if control is None:
             # A prior says nothing of this reagent's background, however few events lie near it.
             return Threshold(
@@ -116,6 +138,7 @@ class ControlCut(OneMarker):
         if control.kind == "isotype":
             flags.append("ISOTYPE_CONTROL")
         at = control_quantile(control, quantile)
+        limits = quantile_limits(control, quantile)
         drift = self._drift(parent, control)
         moved = ""
         if drift is None:
@@ -126,14 +149,36 @@ class ControlCut(OneMarker):
             moved = f", {drift}"
             if at < highest:
                 moved += f"; lowered from {highest:.4g} to where errors of both kinds are equal"
-        confidence = min(1.0, control.n_events / self.least_events) ** 0.5
+        expected = self._steadiness(parent, control, drift, at, limits)
+        between = f"{limits[0]:.4g} to {limits[1]:.4g}"
         return Threshold(
             at,
-            round(confidence * (0.5 if drift is None else 1.0), 3),
-            f"P{100 * quantile:.4g} of {control.n_events} events of {control.kind} control{moved}",
-            source=f"{control.kind} {control.sample_id} P{100 * quantile:.4g}",
+            # What an unknown drift does to the agreement cannot be told.
+            round(confidence_of(expected) * (0.5 if drift is None else 1.0), 3),
+            f"P{100 * quantile:.4g} of {control.n_events} events of {control.kind} control "
+            f"(95 % limits {between}){moved}; expected agreement {expected:.3f}",
+            source=f"{control.kind} {control.sample_id} P{100 * quantile:.4g} ({between})",
             flags=tuple(flags),
         )
+
+    def _steadiness(
+        self,
+        parent: Parent,
+        control: ControlSummary,
+        drift: Drift | None,
+        at: float,
+        limits: tuple[float, float],
+    ) -> float:
+        """Return the agreement of the cut with itself, moved to the limits of the quantile.
+
+        Most cuts lie nearer to the true one than the limits, but the noise of the drift comes on
+        top. A lowered cut is moved as far as the quantile from which it was lowered.
+        """
+        found = control_quantile(control, self._quantile(control))
+        gain = 1.0 if drift is None else drift.gain
+        cuts = [at + gain * (limit - found) for limit in limits]
+        values = parent.values(self.marker)
+        return steadiness(values >= at, (values >= cut for cut in cuts))
 
     def _equal_error(
         self, parent: Parent, control: ControlSummary, drift: Drift, highest: float

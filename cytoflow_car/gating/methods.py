@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from cytoflow_car.gating.contour import DensityContour
 from cytoflow_car.gating.control import ControlCut
 from cytoflow_car.gating.internal import InternalCut
+from cytoflow_car.gating.mixture import Mixture
 from cytoflow_car.gating.ratio import Ratio
 from cytoflow_car.gating.registered import Registered
 from cytoflow_car.gating.shapes import (
@@ -32,6 +34,8 @@ METHODS = {
     "singlet": Singlet,
     "ratio": Ratio,
     "registered": Registered,
+    "mixture": Mixture,
+    "density": DensityContour,
     "reference": Reference,
     "boolean": Boolean,
 }
@@ -49,6 +53,8 @@ AnyGateMethod = (
     | Singlet
     | Ratio
     | Registered
+    | Mixture
+    | DensityContour
     | Reference
     | Boolean
 )

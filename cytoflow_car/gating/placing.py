@@ -42,6 +42,8 @@ class ControlSummary:
         Evenly spaced quantiles from 0 to 1, for aligning and drawing.
     file_sha256
         Content of the control's file.
+    same_batch
+        Whether it was measured in the batch of the specimen that it serves.
     """
 
     population: str
@@ -52,6 +54,7 @@ class ControlSummary:
     tail: tuple[float, ...]
     quantiles: tuple[float, ...]
     file_sha256: str = ""
+    same_batch: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
+from scipy import stats
 
 from cytoflow_car.gating.placing import ControlSummary
 from cytoflow_car.model.events import Values
@@ -20,6 +23,41 @@ def control_quantile(control: ControlSummary, quantile: float) -> float:
         return float(np.interp(position, np.arange(tail.size), tail))
     grid = np.asarray(control.quantiles)
     return float(np.interp(quantile, np.linspace(0.0, 1.0, grid.size), grid))
+
+
+def quantile_limits(
+    control: ControlSummary, quantile: float, confidence: float = 0.95
+) -> tuple[float, float]:
+    """Return limits between which a quantile of the control's population lies.
+
+    They are two of the control's own values, chosen by rank, so that nothing is taken for granted
+    of how the values are distributed. The number of events below the quantile is binomial.
+
+    Parameters
+    ----------
+    confidence
+        Least probability that the limits hold the quantile, half of the rest on either side.
+
+    Returns
+    -------
+    Data units; infinite where the control has no value far enough out.
+
+    References
+    ----------
+    David & Nagaraja, Order Statistics (2003), section 7.1.
+    """
+    outside = (1.0 - confidence) / 2.0
+    least, most = stats.binom.ppf([outside, 1.0 - outside], control.n_events, quantile)
+    return _ranked(control, int(least)), _ranked(control, int(most) + 1)
+
+
+def _ranked(control: ControlSummary, rank: int) -> float:
+    """Return the value of a rank, 1 for the lowest; infinite beyond the ends."""
+    if rank < 1:
+        return -math.inf
+    if rank > control.n_events:
+        return math.inf
+    return control_quantile(control, (rank - 1) / max(control.n_events - 1, 1))
 
 
 def count_above(control: ControlSummary, at: float) -> int:
