@@ -1,13 +1,19 @@
-"""Mark badly acquired events: at the edge of the scale, or while the flow was disturbed."""
+"""Mark badly acquired events: at the edge of the scale, or while flow or signal were disturbed."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from cytoflow_car.model.events import Events
+from cytoflow_car.model.events import Channel, Events, Values
+from cytoflow_car.model.population import PopulationTree
+from cytoflow_car.qc.flow import find_disturbed_flow, runs_forward
+from cytoflow_car.qc.peacoqc import find_odd_bins
+from cytoflow_car.qc.signal import find_unstable_signal
 
 Mask = npt.NDArray[np.bool_]
 
@@ -18,6 +24,9 @@ _BLOCK_EVENTS = 16_384
 #: With fewer events there are too few stretches of time to compare.
 _LEAST_FOR_FLOW = 1000
 
+#: The cofactor of PeacoQC's scale for the usual top of 262144; in proportion for others.
+_COFACTOR = 150.0
+
 
 @dataclass(frozen=True, slots=True)
 class AcquisitionSetting:
@@ -25,18 +34,44 @@ class AcquisitionSetting:
 
     Attributes
     ----------
+    method
+        How signals are looked at in time: ``stretches`` (this program's own), ``peacoqc`` (the
+        published method), or ``none``.
     slowest, fastest
         Flow rate of a stretch as a multiple of the file's median rate; outside, it is marked.
+    least_shift
+        A stretch is marked by ``stretches`` where at least this share of its events lies elsewhere.
+    most_drift
+        A file is flagged ``SIGNAL_DRIFT`` where a larger share moved between beginning and end.
     most_marked_percent
         A file that loses more is flagged ``QC_LOSS``.
     least_events
         A file with fewer is flagged ``FEW_EVENTS``.
+    singlets, live
+        Populations of single and of live cells; empty for those named ``singlets`` and ``live``,
+        where the template has them.
+    most_doublets_percent, most_dead_percent
+        A file with more outside of them, of their parent, is flagged ``DOUBLETS``, ``DEAD_CELLS``.
+    carry_over
+        Measurements in percent: a specimen that is run directly after one in which one of them
+        reaches `carry_over_percent` is flagged ``CARRY_OVER``.
+    carry_over_percent
+        The limit for them.
     """
 
-    slowest: float = 0.25
-    fastest: float = 4.0
+    method: Literal["stretches", "peacoqc", "none"] = "stretches"
+    slowest: float = 0.33
+    fastest: float = 3.0
+    least_shift: float = 0.1
+    most_drift: float = 0.15
     most_marked_percent: float = 5.0
     least_events: int = 1000
+    singlets: str = ""
+    live: str = ""
+    most_doublets_percent: float = 20.0
+    most_dead_percent: float = 40.0
+    carry_over: tuple[str, ...] = ()
+    carry_over_percent: float = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +81,7 @@ class Check:
     Attributes
     ----------
     name
-        ``margin``, ``flow_rate``, ``not_finite``, ``events`` …
+        ``margin``, ``flow_rate``, ``signal``, ``not_finite``, ``events`` …
     value, unit
         What was found.
     limit
@@ -84,6 +119,7 @@ def check_acquisition(
     time_channel: int | None,
     columns: tuple[int, ...],
     scatter: tuple[int, ...],
+    signals: tuple[int, ...] = (),
     setting: AcquisitionSetting,
 ) -> AcquisitionReport:
     """Check one file's acquisition.
@@ -93,46 +129,45 @@ def check_acquisition(
     events
         Stage RAW, in acquisition order.
     time_channel
-        Column of Time; None where the file has none, and the flow rate is then not checked.
+        Column of Time; None where the file has none: neither flow nor signals are then checked,
+        since nothing says that events lie in the order of acquisition.
     columns
         An event that is not finite in one of them is marked.
     scatter
-        Those of scatter: an event at the top of one of them is marked.
+        Those of scatter: an event at either end of one of them is marked.
+    signals
+        Those that are looked at in time; none unless given.
     setting
         Limits.
     """
-    n_events = len(events)
-    not_finite = np.zeros(n_events, dtype=bool)
-    margin = np.zeros(n_events, dtype=bool)
-    for begin in range(0, n_events, _BLOCK_EVENTS):
-        block = np.require(events.values[begin : begin + _BLOCK_EVENTS], requirements="A")
-        # NaN and infinity show in the extremes, so that nearly every block is done in one look.
-        if not np.isfinite([block.min(), block.max()]).all():
-            not_finite[begin : begin + _BLOCK_EVENTS] = ~np.isfinite(block[:, columns]).all(axis=1)
-        for column in scatter:
-            at_top = block[:, column] >= _top(events.channels[column].range)
-            margin[begin : begin + _BLOCK_EVENTS] |= at_top
-    disturbed = np.zeros(n_events, dtype=bool)
+    not_finite, margin = _look_at_values(events, columns, scatter)
+    disturbed = unstable = np.zeros(len(events), dtype=bool)
     unchecked = "NO_TIME"
+    drift: tuple[Check, ...] = ()
     if time_channel is not None:
         time = events.column(time_channel)
-        runs = n_events >= _LEAST_FOR_FLOW and bool(np.isfinite(time).all()) and np.ptp(time) > 0
-        unchecked = "" if runs else "FLOW_NOT_CHECKED"
-        if runs:
-            disturbed = _disturbed_flow(time, setting)
-    marked = not_finite | margin | disturbed
+        enough = len(events) >= _LEAST_FOR_FLOW and bool(not_finite.mean() < 0.5)
+        unchecked = "" if enough and runs_forward(time) else "FLOW_NOT_CHECKED"
+        if not unchecked:
+            disturbed = find_disturbed_flow(time, setting.slowest, setting.fastest)
+            looked_at = tuple(column for column in signals if column != time_channel)
+            if looked_at:
+                unstable, drift = _look_at_signals(events, looked_at, setting)
+    marked = not_finite | margin | disturbed | unstable
     limit = f"at most {setting.most_marked_percent:g} % of events marked in all"
     checks = [
         Check(
             "events",
-            n_events,
+            len(events),
             "count",
             f"at least {setting.least_events}",
-            "FEW_EVENTS" if n_events < setting.least_events else "",
+            "FEW_EVENTS" if len(events) < setting.least_events else "",
         ),
         Check("not_finite", _percent(not_finite), "%", limit),
         Check("margin", _percent(margin), "%", limit),
         Check("flow_rate", _percent(disturbed), "%", limit, unchecked),
+        Check("signal", _percent(unstable), "%", limit, unchecked),
+        *drift,
         Check(
             "marked",
             _percent(marked),
@@ -144,6 +179,78 @@ def check_acquisition(
     return AcquisitionReport(~marked, tuple(checks))
 
 
+def check_populations(tree: PopulationTree, setting: AcquisitionSetting) -> Iterator[Check]:
+    """Yield the percent of doublets and of dead cells, where the template tells of them.
+
+    Raises
+    ------
+    GateError
+        A population that the setting names is not in the tree.
+    """
+    for name, given, usual, most, flag in (
+        ("doublets", setting.singlets, "singlets", setting.most_doublets_percent, "DOUBLETS"),
+        ("dead_cells", setting.live, "live", setting.most_dead_percent, "DEAD_CELLS"),
+    ):
+        if not given and usual not in tree:
+            continue
+        inside = tree[given or usual]
+        around = tree[inside.parent] if inside.parent is not None else inside
+        if inside.placement is None or not around.count:
+            continue
+        outside = 100.0 * (1.0 - inside.count / around.count)
+        limit = f"at most {most:g} % of {around.name} outside of {inside.name}"
+        yield Check(name, outside, "%", limit, flag if outside > most else "")
+
+
+def _look_at_values(
+    events: Events, columns: tuple[int, ...], scatter: tuple[int, ...]
+) -> tuple[Mask, Mask]:
+    """Return which events are not finite, and which lie at an end of a scatter channel."""
+    not_finite = np.zeros(len(events), dtype=bool)
+    margin = np.zeros(len(events), dtype=bool)
+    for begin in range(0, len(events), _BLOCK_EVENTS):
+        block = np.require(events.values[begin : begin + _BLOCK_EVENTS], requirements="A")
+        # NaN and infinity show in the extremes, so that nearly every block is done in one look.
+        if not np.isfinite([block.min(), block.max()]).all():
+            not_finite[begin : begin + _BLOCK_EVENTS] = ~np.isfinite(block[:, columns]).all(axis=1)
+        for column in scatter:
+            values, channel = block[:, column], events.channels[column]
+            at_end = (values >= _top(channel.range)) | (values == _bottom(channel))
+            margin[begin : begin + _BLOCK_EVENTS] |= at_end
+    return not_finite, margin
+
+
+def _look_at_signals(
+    events: Events, looked_at: tuple[int, ...], setting: AcquisitionSetting
+) -> tuple[Mask, tuple[Check, ...]]:
+    match setting.method:
+        case "none":
+            return np.zeros(len(events), dtype=bool), ()
+        case "peacoqc":
+            tops = [events.channels[column].range for column in looked_at]
+            cofactors = tuple(_COFACTOR * top / 262144.0 if top > 0 else _COFACTOR for top in tops)
+            return find_odd_bins(events.values, looked_at, cofactors), ()
+        case "stretches":
+            found = find_unstable_signal(events.values, looked_at, setting.least_shift)
+            detectors = [events.detectors[column] for column in looked_at]
+            return found.marked, (_judge_drift(found.drift, detectors, len(events), setting),)
+
+
+def _judge_drift(
+    drift: Values, detectors: list[str], n_events: int, setting: AcquisitionSetting
+) -> Check:
+    # Four standard deviations of the difference of two shares of a fifth of the events each.
+    limit = max(setting.most_drift, 4.0 * float(np.sqrt(2.5 / n_events)))
+    most = int(np.argmax(drift))
+    return Check(
+        "signal_drift",
+        float(drift[most]),
+        "share",
+        f"at most {limit:.2g} between first and last fifth; most in {detectors[most]}",
+        "SIGNAL_DRIFT" if drift[most] > limit else "",
+    )
+
+
 def _top(value_range: float) -> float:
     """Return the highest value that a detector can give.
 
@@ -152,19 +259,10 @@ def _top(value_range: float) -> float:
     return value_range - 1.0 if value_range >= 256.0 else value_range
 
 
+def _bottom(channel: Channel) -> float:
+    """Return the lowest value that a digitiser can give; below 0 the scale goes on."""
+    return (channel.offset or 1.0) if channel.decades else 0.0
+
+
 def _percent(mask: Mask) -> float:
     return 100.0 * float(np.mean(mask)) if mask.size else 0.0
-
-
-def _disturbed_flow(time: npt.NDArray[np.float64], setting: AcquisitionSetting) -> Mask:
-    """Mark events in stretches of time whose rate is far from the median rate."""
-    # About 200 events a stretch: counting noise is then 7 %, far within the limits.
-    n_stretches = int(np.clip(time.size // 200, 5, 500))
-    stretch = ((time - time.min()) / np.ptp(time) * n_stretches).astype(np.intp)
-    stretch = np.minimum(stretch, n_stretches - 1)
-    counts = np.bincount(stretch, minlength=n_stretches)
-    usual = np.median(counts[counts > 0])
-    bad = (counts < setting.slowest * usual) | (counts > setting.fastest * usual)
-    # The last stretch ends with the file, not with the flow.
-    bad[-1] = False
-    return np.asarray(bad[stretch])
