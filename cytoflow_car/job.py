@@ -68,6 +68,11 @@ class SampleJob:
         None as long as no template asks for them.
     overrides
         Gates that a reviewer moved.
+    wanted
+        Populations that are to be placed for a batch or patient: then no result is wanted, but
+        events of their parents.
+    doubts
+        Flags of the plan that every result of the specimen carries.
     control_kind
         Set where the file itself is a control to be summarised: its kind.
     seed
@@ -88,6 +93,8 @@ class SampleJob:
     calibration: None = None
     baseline: None = None
     overrides: tuple[Override, ...] = ()
+    wanted: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
     control_kind: str = ""
     seed: int = 0
     draw: bool = True
@@ -117,6 +124,21 @@ class GatedPopulation:
 
 
 @dataclass(frozen=True, slots=True)
+class PopulationMedian:
+    """Where a population lies in one marker; for drift.
+
+    Attributes
+    ----------
+    value
+        Median of its events that quality control did not mark, in data units.
+    """
+
+    population: str
+    marker: str
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
 class SampleResult:
     """What came of one `SampleJob`; small, without events.
 
@@ -140,6 +162,8 @@ class SampleResult:
         Where the file is a control.
     review
         Reasons for a person to look at the gates; empty where none.
+    medians
+        Of the populations that the template follows for drift; one of too few events is left out.
     """
 
     sample_id: str
@@ -156,6 +180,7 @@ class SampleResult:
     repairs: tuple[str, ...] = ()
     control_summaries: tuple[ControlSummary, ...] = ()
     review: tuple[str, ...] = field(default=())
+    medians: tuple[PopulationMedian, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

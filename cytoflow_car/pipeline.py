@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from cytoflow_car.errors import CytoflowCarError, FcsDataError, SpilloverError
 from cytoflow_car.fcs import read_fcs
 from cytoflow_car.gating.panels import draw_panels
-from cytoflow_car.gating.tree import gate_events, summarise_controls
-from cytoflow_car.job import FcsSource, GatedPopulation, SampleJob, SampleResult
+from cytoflow_car.gating.shared import ParentSample, rules_above, sample_parent
+from cytoflow_car.gating.tree import PopulationRule, gate_events, summarise_controls
+from cytoflow_car.job import (
+    FcsSource,
+    GatedPopulation,
+    PopulationMedian,
+    SampleJob,
+    SampleResult,
+)
 from cytoflow_car.measure.context import MeasureContext
 from cytoflow_car.model.events import CompensatedEvents, Events, Sample, Spillover
 from cytoflow_car.model.measurement import Measurement
@@ -19,7 +27,8 @@ from cytoflow_car.model.population import PopulationTree
 from cytoflow_car.preprocess.compensation import compensate, fluorescence_channels
 from cytoflow_car.preprocess.panel import assign_markers, is_compensated
 from cytoflow_car.preprocess.scales import needs_values, resolve_scale
-from cytoflow_car.qc.acquisition import check_acquisition
+from cytoflow_car.qc.acquisition import AcquisitionReport, check_acquisition, check_populations
+from cytoflow_car.qc.drift import DriftSetting
 from cytoflow_car.template import Template
 
 #: Findings of quality control that go onto every measurement of the specimen.
@@ -40,49 +49,28 @@ def analyse_sample(job: SampleJob) -> SampleResult:
         Of the kind that fits, with the sample and the file in its place.
     """
     try:
-        sample = read_sources(job.sources)
-        if not len(sample.events):
-            raise FcsDataError(
-                "no events", advice="Acquire the tube again, or give not_done_reason"
-            )
-        columns = assign_markers(sample.events.channels, job.template.markers)
-        spillover = choose_spillover(job, sample)
-        prepared = prepare(compensate(sample.events, spillover), columns, job.template)
-        quality = check_acquisition(
-            sample.events,
-            time_channel=sample.time_channel,
-            # All of them, since compensation spreads a value that is no number.
-            columns=tuple(range(len(sample.events.channels))),
-            scatter=tuple(columns[name] for name in job.template.scatter if name in columns),
-            setting=job.template.acquisition,
-        )
-        tree = gate_events(
-            prepared,
-            job.template.populations,
-            quality.kept,
-            controls=job.controls,
-            overrides=job.overrides,
-            placed=job.placements,
-            training=job.template.training,
-            doubts=tuple(check.flag for check in quality.checks if check.flag in _DOUBTS),
-        )
+        gated = gate_specimen(job, job.template.populations)
+        tree, prepared = gated.tree, gated.prepared
+        checks = (*gated.quality.checks, *check_populations(tree, job.template.acquisition))
         measurements = () if job.control_kind else measure(job, tree, prepared)
     except CytoflowCarError as error:
         raise _without_path(error, job).at(job.sample_id) from error
+    sample, spillover = gated.sample, gated.spillover
     rules = job.template.populations
     return SampleResult(
         sample_id=job.sample_id,
         template=job.template.name,
         measurements=measurements,
         populations=tuple(_without_events(tree)),
-        checks=quality.checks,
+        checks=checks,
         scales=prepared.scales,
         panels=draw_panels(tree, prepared, rules, job.controls, job.template.review_below)
         if job.draw
         else (),
         instrument=sample.instrument,
         detectors={
-            name: sample.events.channels[column].detector for name, column in columns.items()
+            name: sample.events.channels[column].detector
+            for name, column in prepared.columns.items()
         },
         spillover=spillover,
         spillover_source=spillover.source if spillover is not None else str(job.spillover),
@@ -98,7 +86,71 @@ def analyse_sample(job: SampleJob) -> SampleResult:
         if job.control_kind
         else (),
         review=_reasons_for_review(tree, job.template.review_below),
+        medians=tuple(_medians(tree, prepared, job.template.drift)),
     )
+
+
+def sample_parents(job: SampleJob) -> tuple[ParentSample, ...]:
+    """Take events of one specimen for the gates in `job.wanted`, which its group places together.
+
+    Nothing is gated but what lies above those gates; a population without events gives none.
+
+    Raises
+    ------
+    CytoflowCarError
+        As `analyse_sample` does.
+    """
+    rules = job.template.populations
+    asking = [rule for rule in rules if rule.names[0] in job.wanted]
+    above = {item.names[0] for rule in asking for item in rules_above(rule, rules)}
+    try:
+        gated = gate_specimen(job, tuple(rule for rule in rules if rule.names[0] in above))
+    except CytoflowCarError as error:
+        raise _without_path(error, job).at(job.sample_id) from error
+    found = (sample_parent(rule, job.sample_id, gated.tree, gated.prepared) for rule in asking)
+    return tuple(sample for sample in found if sample is not None)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GatedSpecimen:
+    """One specimen with its events, read, checked and gated; it never leaves its process."""
+
+    sample: Sample
+    spillover: Spillover | None
+    prepared: PreparedEvents
+    quality: AcquisitionReport
+    tree: PopulationTree
+
+
+def gate_specimen(job: SampleJob, rules: tuple[PopulationRule, ...]) -> GatedSpecimen:
+    """Read, compensate, check and gate one specimen by some or all rules of its template."""
+    sample = read_sources(job.sources)
+    if not len(sample.events):
+        raise FcsDataError("no events", advice="Acquire the tube again, or give not_done_reason")
+    columns = assign_markers(sample.events.channels, job.template.markers)
+    spillover = choose_spillover(job, sample)
+    prepared = prepare(compensate(sample.events, spillover), columns, job.template)
+    quality = check_acquisition(
+        sample.events,
+        time_channel=sample.time_channel,
+        # All of them, since compensation spreads a value that is no number.
+        columns=tuple(range(len(sample.events.channels))),
+        scatter=tuple(columns[name] for name in job.template.scatter if name in columns),
+        signals=tuple(sorted(set(columns.values()))),
+        setting=job.template.acquisition,
+    )
+    doubts = (check.flag for check in quality.checks if check.flag in _DOUBTS)
+    tree = gate_events(
+        prepared,
+        rules,
+        quality.kept,
+        controls=job.controls,
+        overrides=job.overrides,
+        placed=job.placements,
+        training=job.template.training,
+        doubts=(*job.doubts, *doubts),
+    )
+    return GatedSpecimen(sample, spillover, prepared, quality, tree)
 
 
 def read_sources(sources: tuple[FcsSource, ...]) -> Sample:
@@ -230,6 +282,19 @@ def _without_events(tree: PopulationTree) -> list[GatedPopulation]:
         )
         for item in tree
     ]
+
+
+def _medians(
+    tree: PopulationTree, prepared: PreparedEvents, setting: DriftSetting
+) -> Iterator[PopulationMedian]:
+    for name, markers in setting.populations.items():
+        if tree[name].count < setting.least_events:
+            continue
+        rows = tree.kept_rows(name)
+        for marker in markers:
+            if marker in prepared.columns:
+                median = float(np.median(prepared.values(marker, rows)))
+                yield PopulationMedian(name, marker, median)
 
 
 def _reasons_for_review(tree: PopulationTree, below: float) -> tuple[str, ...]:

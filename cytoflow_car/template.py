@@ -23,8 +23,8 @@ from cytoflow_car.gating.shapes import (
     FixedPolygon,
     Quadrant,
     Rectangle,
-    Reference,
 )
+from cytoflow_car.gating.shared import gates_used, populations_used, why_not_shared
 from cytoflow_car.gating.thresholds import ValleyCut
 from cytoflow_car.gating.training import TrainingDensity
 from cytoflow_car.gating.tree import PopulationRule
@@ -35,6 +35,7 @@ from cytoflow_car.model.panel import Marker
 from cytoflow_car.model.population import ROOT
 from cytoflow_car.preprocess.scales import ScaleSetting
 from cytoflow_car.qc.acquisition import AcquisitionSetting
+from cytoflow_car.qc.drift import DriftSetting
 from cytoflow_car.resources import resource_folder
 
 Specimen = Literal["PB", "CSF", "BM"]
@@ -82,6 +83,8 @@ class Template:
         By marker; ``default`` for the others.
     acquisition
         Limits of quality control.
+    drift
+        When a batch lies too far from the others.
     car
         For templates that look for CAR T cells.
     scatter
@@ -113,6 +116,7 @@ class Template:
     detection: tuple[DetectionRule, ...]
     scales: Mapping[str, ScaleSetting] = field(default_factory=dict)
     acquisition: AcquisitionSetting = AcquisitionSetting()
+    drift: DriftSetting = field(default_factory=DriftSetting)
     car: CarStain | None = None
     scatter: tuple[str, ...] = ()
     review_below: float = 0.5
@@ -138,7 +142,7 @@ class Template:
         if population not in rules:
             return False
         rule = rules[population]
-        others = (rule.parent, *(name.removeprefix("!") for name in _gates_used(rule.gate)))
+        others = (rule.parent, *(name.removeprefix("!") for name in gates_used(rule.gate)))
         return marker in rule.gate.markers or any(self.looks_at(name, marker) for name in others)
 
 
@@ -304,6 +308,7 @@ def _one_fault(fault: Any, place: list[str], where: str) -> TemplateError:
                 DetectionRule,
                 ScaleSetting,
                 AcquisitionSetting,
+                DriftSetting,
                 CarStain,
                 *METHODS.values(),
                 *MEASURES.values(),
@@ -355,6 +360,7 @@ def _faults(template: Template) -> Iterator[tuple[str, str, str]]:
         yield "review_below", f"{template.review_below:g}", "0 to 1"
     yield from _population_faults(template, markers)
     yield from _measurement_faults(template, markers)
+    yield from _drift_faults(template, markers)
 
 
 def _population_faults(template: Template, markers: list[str]) -> Iterator[tuple[str, str, str]]:
@@ -377,7 +383,7 @@ def _population_faults(template: Template, markers: list[str]) -> Iterator[tuple
         for pattern in (rule.quadrants or {}).values():
             if pattern not in ("++", "+-", "-+", "--"):
                 yield place, f"quadrant {pattern!r}", "++, +-, -+ or --"
-        for name in _populations_used(rule.gate):
+        for name in populations_used(rule.gate):
             if name.removeprefix("!") not in known[1:]:
                 yield (
                     place,
@@ -386,6 +392,8 @@ def _population_faults(template: Template, markers: list[str]) -> Iterator[tuple
                 )
         for problem, expected in _gate_faults(rule.gate):
             yield place, problem, expected
+        if problem := why_not_shared(rule, template.populations):
+            yield place, problem, "a gate that rests on its parent's events alone"
         if any(not name or "/" in name or name.startswith("!") for name in rule.names):
             yield place, "a name that cannot be used", "no / and no leading !"
         yield from _doubled(place, [*known, *rule.names])
@@ -411,25 +419,6 @@ def _gate_faults(gate: AnyGateMethod) -> Iterator[tuple[str, str]]:
             f"{gate.operation!r} of {len(gate.populations)} populations",
             "not of one, else several",
         )
-
-
-def _gates_used(gate: AnyGateMethod) -> tuple[str, ...]:
-    """Return the populations whose gates a gate repeats or combines."""
-    match gate:
-        case Reference():
-            return (gate.population,)
-        case Boolean():
-            return gate.populations
-        case _:
-            return ()
-
-
-def _populations_used(gate: AnyGateMethod) -> tuple[str, ...]:
-    """Return the populations that a gate leans on beside its parent."""
-    if isinstance(gate, Ratio):
-        return (gate.relative_to,)
-    negatives = (cut.negative for cut in cuts_of(gate) if isinstance(cut, InternalCut))
-    return (*_gates_used(gate), *negatives)
 
 
 def _measurement_faults(template: Template, markers: list[str]) -> Iterator[tuple[str, str, str]]:
@@ -465,6 +454,24 @@ def _measurement_faults(template: Template, markers: list[str]) -> Iterator[tupl
             yield place, f"alpha {rule.alpha:g}", "between 0 and 1"
         if not 0 < rule.lod_events <= rule.loq_events:
             yield place, "lod_events and loq_events are not in order", "0 < lod <= loq"
+
+
+def _drift_faults(template: Template, markers: list[str]) -> Iterator[tuple[str, str, str]]:
+    populations = (ROOT, *template.population_names)
+    setting = template.drift
+    for name, of_population in setting.populations.items():
+        if name not in populations:
+            yield "drift populations", f"no population {name!r}", ", ".join(populations)
+        for marker in of_population:
+            if marker not in markers:
+                yield f"drift population {name!r}", f"no marker {marker!r}", ", ".join(markers)
+    if not setting.least_sd > 0:
+        yield "drift least_sd", f"{setting.least_sd:g}", "above 0"
+    for field_name in ("least_batches", "least_specimens"):
+        if getattr(setting, field_name) < 3:
+            yield f"drift {field_name}", f"{getattr(setting, field_name)}", "at least 3"
+    if setting.least_events < 1:
+        yield "drift least_events", f"{setting.least_events}", "at least 1"
 
 
 def _doubled(place: str, names: list[str]) -> Iterator[tuple[str, str, str]]:

@@ -1,4 +1,4 @@
-"""Run a study: controls first, then every specimen, in processes; then the tables."""
+"""Run a study in processes: shared gates, controls, then every specimen; then the tables."""
 
 from __future__ import annotations
 
@@ -18,11 +18,14 @@ from multiprocessing import get_context, parent_process
 from pathlib import Path
 
 from cytoflow_car.errors import CytoflowCarError, StudyError
+from cytoflow_car.gating.shared import ParentSample
 from cytoflow_car.job import SampleFailure, SampleJob, SampleResult
-from cytoflow_car.pipeline import analyse_sample
+from cytoflow_car.pipeline import analyse_sample, sample_parents
 from cytoflow_car.report.pictures import draw_gates
+from cytoflow_car.study.gates_export import export_gates
 from cytoflow_car.study.plan import StudyPlan, plan_study, with_controls
 from cytoflow_car.study.results import write_results
+from cytoflow_car.study.shared_placements import Key, count_sampling, place_for_groups
 from cytoflow_car.study.sheet import read_study
 from cytoflow_car.template import template_hash
 
@@ -62,10 +65,11 @@ class RunSummary:
 
 @dataclass(frozen=True, slots=True)
 class _Outcome:
-    """One job's end: a result with its picture, or a failure with its traceback."""
+    """One job's end: a result with its picture, events asked for, or a failure."""
 
     job: SampleJob
     result: SampleResult | None
+    parents: tuple[ParentSample, ...] = ()
     picture: bytes = b""
     failure: SampleFailure | None = None
     crash: str = ""
@@ -123,7 +127,7 @@ def run_study(
         draw=pictures,
     )
     n_processes = jobs or os.cpu_count() or 1
-    total = len(plan.control_jobs) + len(plan.samples)
+    total = count_sampling(plan) + len(plan.control_jobs) + len(plan.samples)
     done = 0
 
     def note(outcome: _Outcome) -> _Outcome:
@@ -135,20 +139,27 @@ def run_study(
 
     summaries = {}
     outcomes: list[_Outcome] = []
-    failed_controls: list[_Outcome] = []
+    failed_before: list[_Outcome] = []
     with _Workers(n_processes, strict) as workers:
+
+        def take(asking: list[SampleJob]) -> dict[Key, tuple[ParentSample, ...]]:
+            found = list(map(note, workers.run(asking)))
+            failed_before.extend(item for item in found if item.failure is not None)
+            return {(item.job.sample_id, item.job.template.name): item.parents for item in found}
+
+        plan = place_for_groups(plan, take)
         for outcome in map(note, workers.run(plan.control_jobs.values())):
             key = (outcome.job.sample_id, outcome.job.template.name)
             if outcome.result is not None:
                 summaries[key] = outcome.result.control_summaries
             else:
-                failed_controls.append(outcome)
+                failed_before.append(outcome)
         jobs_with_controls = [with_controls(sample, summaries) for sample in plan.samples]
         outcomes.extend(map(note, workers.run(jobs_with_controls)))
     by_key = {(item.job.sample_id, item.job.template.name): item for item in outcomes}
     ordered = [by_key[sample.job.sample_id, sample.job.template.name] for sample in plan.samples]
-    failures = _all_failures(plan, ordered, failed_controls)
-    _write(plan, ordered, failures, [*ordered, *failed_controls], out, began, seed)
+    failures = _all_failures(plan, ordered, failed_before)
+    _write(plan, ordered, failures, [*ordered, *failed_before], out, began, seed)
     return RunSummary(
         n_done=sum(item.result is not None for item in ordered),
         failures=failures,
@@ -228,12 +239,14 @@ def _work_alone(job: SampleJob, strict: bool) -> _Outcome:
 
 def _work(job: SampleJob, strict: bool) -> _Outcome:
     try:
+        if job.wanted:
+            return _Outcome(job, None, sample_parents(job))
         result = analyse_sample(job)
         picture = b""
         if job.draw and not job.control_kind:
             title = f"{job.sample_id} · {job.template.name} {job.template.version}"
             picture = draw_gates(title, result.panels, notes=result.repairs)
-        return _Outcome(job, replace(result, panels=()), picture)
+        return _Outcome(job, replace(result, panels=()), picture=picture)
     except CytoflowCarError as error:
         failure = SampleFailure(job.sample_id, job.template.name, error.code, str(error))
         return _Outcome(job, None, failure=failure)
@@ -262,11 +275,11 @@ def _without_paths(text: str, job: SampleJob) -> str:
 
 
 def _all_failures(
-    plan: StudyPlan, outcomes: list[_Outcome], failed_controls: list[_Outcome]
+    plan: StudyPlan, outcomes: list[_Outcome], failed_before: list[_Outcome]
 ) -> tuple[SampleFailure, ...]:
     found = [
         *plan.failures,
-        *(item.failure for item in (*failed_controls, *outcomes) if item.failure is not None),
+        *(item.failure for item in (*failed_before, *outcomes) if item.failure is not None),
     ]
     # A baseline is both a specimen and a control, and fails in both for one reason.
     unique = {(item.sample_id, item.template, item.code): item for item in found}
@@ -302,7 +315,9 @@ def _holds_results(out: Path) -> bool:
         return False
     ours = isinstance(record, dict) and "cytoflow_car" in record and "templates" in record
     return ours and all(
-        path.name in ("pictures", "crashes") if path.is_dir() else path.suffix in _WRITTEN
+        path.name in ("pictures", "gatingml", "crashes")
+        if path.is_dir()
+        else path.suffix in _WRITTEN
         for path in out.iterdir()
     )
 
@@ -326,14 +341,17 @@ def _write(
     partial = beside / "new"
     partial.mkdir()
     write_results(
-        plan, [item.result for item in outcomes if item.result is not None], failures, partial
+        plan, [item.result for item in outcomes if item.result is not None], failures, partial, out
     )
     # One picture a sample: the templates of a tube below each other would hide what failed.
     for item in outcomes:
+        first = item.job.template.name == _templates_of(plan, item.job.sample_id)[0]
+        name = item.job.sample_id if first else f"{item.job.sample_id}.{item.job.template.name}"
         if item.picture:
-            first = item.job.template.name == _templates_of(plan, item.job.sample_id)[0]
-            name = item.job.sample_id if first else f"{item.job.sample_id}.{item.job.template.name}"
             _write_bytes(partial / "pictures" / f"{name}.png", item.picture)
+        if item.result is not None:
+            gates = export_gates(item.result, item.job.template)
+            _write_bytes(partial / "gatingml" / f"{name}.xml", gates)
     for item in with_crashes:
         if item.crash and item.failure is not None:
             _write_bytes(partial / item.failure.crash_file, item.crash.encode())

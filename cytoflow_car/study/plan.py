@@ -197,10 +197,15 @@ def with_controls(
 ) -> SampleJob:
     """Return a specimen's job with the summaries of its controls.
 
-    A control serves several specimens in several roles, so its summaries are relabelled here.
+    A control serves several specimens in several roles, so its summaries are relabelled here, and
+    told whether it was measured in the specimen's batch.
     """
     found = tuple(
-        replace(summary, kind=control.kind)
+        replace(
+            summary,
+            kind=control.kind,
+            same_batch=bool(sample.row.batch) and control.row.batch == sample.row.batch,
+        )
         for control in sample.controls
         for summary in summaries.get((control.row.sample_id, sample.job.template.name), ())
         if control.markers is None or summary.marker in control.markers

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
@@ -10,8 +11,12 @@ from cytoflow_car.job import GatedPopulation, SampleFailure, SampleResult
 from cytoflow_car.measure import UNITS
 from cytoflow_car.model.gate import BooleanGate
 from cytoflow_car.model.measurement import Interval, Measurement, Status
+from cytoflow_car.qc.acquisition import Check
+from cytoflow_car.study.carry_over import find_carry_over
+from cytoflow_car.study.drift import drift_rows
 from cytoflow_car.study.plan import StudyPlan
 from cytoflow_car.study.records import SheetRow, Study
+from cytoflow_car.study.spillover_check import spillover_rows
 from cytoflow_car.tables.columns import FAILURES, FILES, GATES, MEASUREMENTS, QC
 from cytoflow_car.tables.geometry import gate_to_json
 from cytoflow_car.tables.timepoints import build_timepoints
@@ -26,8 +31,9 @@ def write_results(
     results: list[SampleResult],
     failures: tuple[SampleFailure, ...],
     folder: Path,
+    final: Path,
 ) -> None:
-    """Write every table of a run into `folder`, which exists."""
+    """Write every table of a run into `folder`, which exists and will be moved to `final`."""
     rows = {row.sample_id: row for row in plan.study.rows}
     extra = plan.study.extra_columns
     measured = to_frame(_measurement_rows(plan, rows, results, failures), [*MEASUREMENTS, *extra])
@@ -45,8 +51,10 @@ def write_results(
     review_below = {name: item.review_below for name, item in plan.templates.items()}
     gates = to_frame(_gate_rows(results, review_below), list(GATES))
     write_csv(gates.astype({"parent_count": "Int64"}), folder / "gates.csv")
-    write_csv(to_frame(_qc_rows(results), list(QC)), folder / "qc.csv")
-    files = to_frame(_file_rows(plan), list(FILES)).astype({"dataset": "Int64"})
+    found = [*_qc_rows(results, find_carry_over(plan, results)), *drift_rows(plan, results)]
+    found.extend(spillover_rows(plan, results))
+    write_csv(to_frame(found, list(QC)), folder / "qc.csv")
+    files = to_frame(_file_rows(plan, final), list(FILES)).astype({"dataset": "Int64"})
     write_csv(files, folder / "files.csv")
     write_csv(to_frame(map(_failure_row, failures), list(FAILURES)), folder / "failures.csv")
 
@@ -259,10 +267,13 @@ def _gate_rows(results: Iterable[SampleResult], review_below: Mapping[str, float
             yield row
 
 
-def _qc_rows(results: Iterable[SampleResult]) -> Iterator[Row]:
+def _qc_rows(
+    results: Iterable[SampleResult], carried_over: Mapping[tuple[str, str], Check]
+) -> Iterator[Row]:
     for result in results:
         facts: Row = {"sample_id": result.sample_id, "template": result.template}
-        for check in result.checks:
+        before = carried_over.get((result.sample_id, result.template))
+        for check in (*result.checks, *([before] if before is not None else [])):
             yield facts | {
                 "check": check.name,
                 "value": check.value,
@@ -277,7 +288,7 @@ def _qc_rows(results: Iterable[SampleResult]) -> Iterator[Row]:
         yield facts | {"check": "spillover", "value": result.spillover_source}
 
 
-def _file_rows(plan: StudyPlan) -> Iterator[Row]:
+def _file_rows(plan: StudyPlan, final: Path) -> Iterator[Row]:
     for row in plan.study.rows:
         if row.file:
             yield {
@@ -287,7 +298,17 @@ def _file_rows(plan: StudyPlan) -> Iterator[Row]:
                 "path": row.file,
                 "dataset": row.dataset,
                 "sha256": plan.hashes.get(row.sample_id, ""),
+                "from_results": "" if row.path is None else _way_to(row.path, final),
             }
+
+
+def _way_to(file: Path, folder: Path) -> str:
+    """Return a file's path as seen from a folder; empty where they are on different drives."""
+    try:
+        way = os.path.relpath(file.parent.resolve() / file.name, folder)
+    except ValueError:
+        return ""
+    return Path(way).as_posix()
 
 
 def _failure_row(failure: SampleFailure) -> Row:

@@ -78,15 +78,18 @@ QC: dict[str, str] = {
     "unit": "its unit",
     "limit": "what the template allows",
     "flag": "empty where within the limit",
+    "item": "of drift: the edge of a gate, or the median of a population; of spillover: the pair",
+    "batch": "of drift and spillover: the batch",
 }
 
 FILES: dict[str, str] = {
     "sample_id": "as in samples.csv",
     "role": "role in the study",
     "use": "use of the sheet",
-    "path": "file as the sheet names it; the only column with paths",
+    "path": "file as the sheet names it",
     "dataset": "data set inside the file; empty for the main one",
     "sha256": "of the whole file; empty where it could not be opened",
+    "from_results": "file as seen from the results folder; empty where there is no such way",
 }
 
 FAILURES: dict[str, str] = {
@@ -115,4 +118,50 @@ BESIDE: dict[str, str] = {
     "n": "events in the numerator",
     "lod": "limit of detection",
     "loq": "limit of quantification",
+}
+
+AGREEMENT: dict[str, str] = {
+    "sample_id": "as in samples.csv",
+    "template": "gating template",
+    "population": "population",
+    "reference": "what the reference calls it",
+    "n_ours": "events of the run",
+    "n_theirs": "events of the reference",
+    "n_both": "events of both",
+    "f1": "agreement of the events inside: 2 n_both / (n_ours + n_theirs); empty of 0 and 0",
+    "f1_within": "agreement of the run's gates on the events of the reference's denominator",
+    "denominator": "nearest population above that both sides have; root for all events",
+    "percent_ours": "percent of the denominator in the run",
+    "percent_theirs": "percent of the denominator in the reference",
+    "difference": "percent_ours minus percent_theirs, in percentage points",
+    "review": "yes where a gate between denominator and population was flagged for review",
+}
+
+AGREEMENT_SUMMARY: dict[str, str] = {
+    "template": "gating template",
+    "population": "population",
+    "reference": "what the reference calls it",
+    "n": "samples compared",
+    "median_f1": "median of f1",
+    "worst_f1": "lowest f1",
+    "worst_sample": "sample of the lowest f1",
+    "median_f1_within": "median of f1_within",
+    "worst_f1_within": "lowest f1_within",
+    "mean_difference": "mean difference, in percentage points",
+    "mean_ci_low": "lower 95 % limit of the mean difference",
+    "mean_ci_high": "upper 95 % limit of the mean difference",
+    "limit_low": "lower Bland-Altman limit: mean minus 1.96 standard deviations",
+    "limit_low_ci_low": "its lower 95 % limit",
+    "limit_low_ci_high": "its upper 95 % limit",
+    "limit_high": "upper Bland-Altman limit",
+    "limit_high_ci_low": "its lower 95 % limit",
+    "limit_high_ci_high": "its upper 95 % limit",
+    "largest_difference": "largest difference without its sign",
+    "concordance": "Lin's concordance correlation of the percents",
+    "concordance_ci_low": "its lower 95 % limit",
+    "concordance_ci_high": "its upper 95 % limit",
+    "n_poor": "samples whose gates agree to less than 0.9",
+    "n_poor_flagged": "of these, flagged for review",
+    "n_good": "samples whose gates agree to 0.9 or more",
+    "n_good_flagged": "of these, flagged for review",
 }

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 #: A spreadsheet takes text that begins with one of these for a formula.
-_FORMULA = ("=", "+", "-", "@", "\t")
+FORMULA = ("=", "+", "-", "@", "\t")
 _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?(e[+-]?\d+)?")
 
 
@@ -40,4 +40,4 @@ def _defuse(value: object) -> object:
         return value
     # A bare carriage return is not quoted by the writer, and would tear the row.
     text = value.replace("\r", "\n")
-    return f"'{text}" if text.startswith(_FORMULA) and not _NUMBER.fullmatch(text) else text
+    return f"'{text}" if text.startswith(FORMULA) and not _NUMBER.fullmatch(text) else text
