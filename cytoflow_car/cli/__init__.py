@@ -22,7 +22,7 @@ SOME_FAILED, USAGE, NOTHING_TO_DO, BUG = 1, 2, 3, 70
 STOPPED = 130
 
 #: Modules in this folder; each holds a command of its own name.
-COMMANDS = ("run", "check", "inspect", "sheet", "templates", "simulate")
+COMMANDS = ("run", "check", "inspect", "sheet", "templates", "simulate", "learn", "spillover", "compare")
 
 
 class _Commands(click.Group):

@@ -40,9 +40,10 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     "--population",
     "populations",
     multiple=True,
-    metavar="NAME=LABEL;...",
+    metavar="NAME=LABEL+...",
     help="With --labels: a population and the labels that it means; again for each.",
 )
+@click.option("--as-drawn", is_flag=True, help="Keep the gates of one file where they were drawn.")
 @click.option(
     "--specimen",
     "specimens",
@@ -62,20 +63,25 @@ def learn(
     names: tuple[str, ...],
     labels: Path | None,
     populations: tuple[str, ...],
+    as_drawn: bool,
     specimens: tuple[str, ...],
     seed: int,
 ) -> None:
     """Write a template from 1 to 5 hand-gated files.
 
     SOURCE is a FlowJo 10 workspace (.wsp) or a Gating-ML 2.0 file (.xml). Of a workspace with more
-    files five are taken, in even steps, unless --sample names them.
+    files five are taken, in even steps, unless --sample names them. With --as-drawn nothing is
+    learned: the template holds the very gates of one file.
     """
-    from cytoflow_car.study.hand_gates import find_hand_gated, find_labelled
     from cytoflow_car.study.learn import learn_from_gates, learn_from_labels, write_learned
 
     if out.exists():
         raise click.UsageError(f"{out} is there already and is not overwritten")
+    if labels is not None and as_drawn:
+        raise click.UsageError("--as-drawn is for drawn gates, not for --labels")
     if labels is not None:
+        from cytoflow_car.study.hand_gates import find_labelled
+
         learned = learn_from_labels(
             find_labelled(sources, labels),
             out.stem,
@@ -84,25 +90,28 @@ def learn(
             seed=seed,
         )
     else:
+        from cytoflow_car.study.hand_gates import find_hand_gated
+
         learned = learn_from_gates(
             find_hand_gated(sources, folders, names),
             out.stem,
             specimens=specimens,  # type: ignore[arg-type]
             seed=seed,
+            as_drawn=as_drawn,
         )
     written = write_learned(learned, out)
     _show(learned, written)
 
 
-def _populations(given: Sequence[str]) -> dict[str, tuple[str, ...]]:
+def _populations(given: Sequence[str]) -> dict[str, str]:
     found = {}
     for text in given:
         name, equals, labels = text.partition("=")
         if not equals or not name.strip() or not labels.strip():
             raise click.UsageError(
-                f"--population {text!r}: expected NAME=LABEL or NAME=LABEL;LABEL"
+                f"--population {text!r}: expected NAME=LABEL or NAME=LABEL+LABEL"
             )
-        found[name.strip()] = tuple(label.strip() for label in labels.split(";"))
+        found[name.strip()] = labels.strip()
     if not found:
         raise click.UsageError("--labels needs at least one --population")
     return found

@@ -10,10 +10,30 @@ from cytoflow_car.errors import StudyError
 from cytoflow_car.fcs import read_fcs
 from cytoflow_car.interop.gate_set import GateSet
 from cytoflow_car.model.events import Sample
+from cytoflow_car.study.reference_reading import Labels, read_reference
 
 #: More hand-gated files teach nothing that these do not.
 MOST_FILES = 5
 _FCS = (".fcs", ".lmd")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LabelledSample:
+    """A file and what an expert called each of its events.
+
+    Attributes
+    ----------
+    name
+        The file's name.
+    sample
+        As read.
+    labels
+        (n_events,) text.
+    """
+
+    name: str
+    sample: Sample
+    labels: Labels
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -77,6 +97,48 @@ def find_hand_gated(
             f"{len(chosen)} hand-gated files to learn from", expected=f"1 to {MOST_FILES}"
         )
     return tuple(HandGated(name, read_fcs(found[name]), drawn[name]) for name in chosen)
+
+
+def find_labelled(sources: Sequence[Path], labels: Path) -> tuple[LabelledSample, ...]:
+    """Read FCS files, and an expert's label for each of their events.
+
+    Parameters
+    ----------
+    sources
+        One to five FCS files.
+    labels
+        CSV or Parquet with the columns ``file`` (or ``sample_id``, the file's stem) and
+        ``population`` (or ``label``), a row an event in acquisition order; or a folder with such a
+        table, without the first column, for each file, named after it.
+
+    Raises
+    ------
+    StudyError
+        A file has no labels, or not one for each event.
+    """
+    if len(sources) > MOST_FILES:
+        raise StudyError(
+            f"{len(sources)} labelled files to learn from", expected=f"1 to {MOST_FILES}"
+        )
+    known = read_reference(labels).labels
+    found = []
+    for source in sources:
+        name = next((name for name in (source.name, source.stem) if name in known), None)
+        if name is None:
+            raise StudyError(
+                f"no labels for {source.name}",
+                where=labels.name,
+                expected=f"one of {', '.join(known) or 'none, it holds no labels'}",
+            )
+        sample = read_fcs(source)
+        if len(known[name]) != len(sample.events):
+            raise StudyError(
+                f"{len(known[name])} labels for the {len(sample.events)} events of {source.name}",
+                where=labels.name,
+                expected="one an event",
+            )
+        found.append(LabelledSample(source.name, sample, known[name]))
+    return tuple(found)
 
 
 def _read_gates(source: Path, known: Mapping[str, Path]) -> dict[str, GateSet]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,37 +25,20 @@ from cytoflow_car.interop.gate_set import FILE, UNCOMPENSATED, GateColumn
 from cytoflow_car.measure.counting import Count, Percent
 from cytoflow_car.measure.detection import DetectionRule
 from cytoflow_car.model.events import Channel, CompensatedEvents, Events, Sample, Spillover, Values
+from cytoflow_car.model.gate import BooleanGate
 from cytoflow_car.model.panel import Marker, PreparedEvents
 from cytoflow_car.model.population import ROOT
 from cytoflow_car.model.scale import Asinh, Biexponential, Hyperlog, Linear, Log, Logicle, Scale
 from cytoflow_car.preprocess.compensation import compensate, fluorescence_channels
 from cytoflow_car.preprocess.panel import is_compensated
 from cytoflow_car.preprocess.scales import ScaleSetting, resolve_scale
-from cytoflow_car.study.hand_gates import HandGated
+from cytoflow_car.study.hand_gates import HandGated, LabelledSample
+from cytoflow_car.study.population_matching import split_names
 from cytoflow_car.template import Specimen, Template, parse_template
 
 _ASSAY = "cells"
 #: Values whose highest are this many times their middle are no display scale's.
 _WIDE = 20.0
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class LabelledSample:
-    """A file and what an expert called each of its events.
-
-    Attributes
-    ----------
-    name
-        The file's name.
-    sample
-        As read.
-    labels
-        (n_events,) text.
-    """
-
-    name: str
-    sample: Sample
-    labels: np.ndarray[Any, np.dtype[np.str_]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -91,6 +75,7 @@ def learn_from_gates(
     *,
     specimens: tuple[Specimen, ...] = ("PB",),
     seed: int = 0,
+    as_drawn: bool = False,
 ) -> Learned:
     """Learn a template from files with hand-drawn gates.
 
@@ -100,23 +85,35 @@ def learn_from_gates(
         One to five; the first that has a population says where it stands in the tree.
     name
         Of the template.
+    as_drawn
+        Nothing is learned: every gate stays where it was drawn, on the scale it was drawn on.
 
     Raises
     ------
     StudyError
-        No gate can be taken over.
+        No gate can be taken over, or several files are to be kept as drawn.
     """
+    if as_drawn and len(files) > 1:
+        raise StudyError(
+            f"gates of {len(files)} files to be kept as drawn",
+            expected="those of one file",
+            advice="Name the file with --sample",
+        )
     gate_sets = [item.gates for item in files]
     columns = {column.name: column for item in gate_sets for column in item.columns}
     channels = files[0].sample.events.channels
-    markers = name_markers(columns.values(), channels)
-    sources = {markers[key].name: column for key, column in columns.items() if key in markers}
+    compensation = _compensation_of(files[0])
+    fitting = [item for item in columns.values() if _fits(item, compensation, files[0])]
+    markers = name_markers(fitting, channels)
+    sources = {markers[item.name].name: item for item in fitting if item.name in markers}
     used = [
         _columns_of(item.sample, sources, item.gates.matrices, where=item.name) for item in files
     ]
     drawn_on = choose_scales(gate_sets, markers)
     scales = {
-        marker: _usable_scale(drawn_on.get(marker), _channel(channels, column), used[0][marker])
+        marker: drawn_on[marker]
+        if as_drawn and marker in drawn_on
+        else _usable_scale(drawn_on.get(marker), _channel(channels, column), used[0][marker])
         for marker, column in sources.items()
     }
     rules = draw_rules(gate_sets, markers, scales)
@@ -134,7 +131,7 @@ def learn_from_gates(
         for marker, column in sources.items()
         if time is not None and column.detector == channels[time].detector
     }
-    spillover, column = _spillover_of(files[0], columns.values(), markers)
+    spillover, column = _spillover_of(files[0], compensation, exact=as_drawn)
     return _learned(
         name,
         tuple({item.name: item for item in markers.values()}.values()),
@@ -143,6 +140,7 @@ def learn_from_gates(
         learnable,
         specimens=specimens,
         seed=seed,
+        as_drawn=as_drawn,
         unmoved=frozenset(unmoved),
         files=tuple(item.name for item in files),
         spillover=spillover,
@@ -154,7 +152,7 @@ def learn_from_gates(
 def learn_from_labels(
     files: Sequence[LabelledSample],
     name: str,
-    populations: Mapping[str, tuple[str, ...]],
+    populations: Mapping[str, str],
     *,
     specimens: tuple[Specimen, ...] = ("PB",),
     seed: int = 0,
@@ -167,7 +165,7 @@ def learn_from_labels(
     Parameters
     ----------
     populations
-        Name in the template to the labels that it means.
+        Name in the template to the label that it means, or several joined by ``+``.
 
     Raises
     ------
@@ -198,14 +196,16 @@ def learn_from_labels(
     rules: list[PopulationRule] = []
     notes: list[str] = []
     agreement: dict[str, float] = {}
-    for population, labels in populations.items():
+    known = {str(label) for item in files for label in np.unique(item.labels)}
+    for population, text in populations.items():
+        labels = split_names(text, known)
         wanted = [np.isin(item.labels, labels) for item in files]
-        for item, mask in zip(files, wanted, strict=True):
-            if not mask.any():
-                raise StudyError(
-                    f"no event of {item.name} is labelled {' or '.join(labels)}",
-                    expected=", ".join(sorted(set(item.labels.tolist()))),
-                )
+        lacking = [item.name for item, mask in zip(files, wanted, strict=True) if not mask.any()]
+        if lacking:
+            raise StudyError(
+                f"population {population}: no event of {', '.join(lacking)} is labelled {text!r}",
+                expected=f"labels, joined by +, of {', '.join(sorted(known))}",
+            )
         labelled = [LabelledFile(*pair) for pair in zip(prepared, wanted, strict=True)]
         chain = draw_chain(labelled, tuple(sources))
         if not chain.gates:
@@ -258,22 +258,23 @@ def write_learned(learned: Learned, out: Path) -> tuple[Path, ...]:
     template = learned.template
     if out.stem != template.name or out.suffix != ".toml":
         raise TemplateError(f"file {out.name!r}", expected=f"{template.name}.toml")
-    training = out.with_name(template.training_file)
     plain = TypeAdapter(Template).dump_python(template, mode="json", exclude_defaults=True)
     densities = plain.pop("training", [])
+    written = [out]
     if densities:
+        training = out.with_name(template.training_file)
         training.write_text(_one_line_each(densities), encoding="utf-8")
-    else:
-        plain.pop("training_file", None)
+        written.append(training)
     text = _heading(learned) + tomli_w.dumps(plain)
     # What is written must be what a run will read.
     out.write_text(text, encoding="utf-8", newline="\n")
     parse_template(text, where=out.name, beside=out.parent)
-    written = [out, *([training] if densities else [])]
     if learned.spillover is not None:
         matrix = out.with_suffix(".spillover.csv")
         rows = [",".join(learned.spillover.detectors)]
-        rows += [",".join(f"{value:.10g}" for value in row) for row in learned.spillover.matrix]
+        rows += [
+            ",".join(repr(value) for value in row.tolist()) for row in learned.spillover.matrix
+        ]
         matrix.write_text("\n".join(rows) + "\n", encoding="utf-8")
         written.append(matrix)
     return tuple(written)
@@ -303,12 +304,13 @@ def _learned(
     specimens: tuple[Specimen, ...],
     seed: int,
     unmoved: frozenset[str],
+    as_drawn: bool = False,
     agreement: Mapping[str, float] | None = None,
     **facts: Any,
 ) -> Learned:
     gates = tuple(
         LearnedGate(rule, (), {})
-        if isinstance(rule.gate, Boolean)
+        if as_drawn or isinstance(rule.gate, Boolean)
         else learn_gate(
             rule,
             [item for item in learnable if rule.names[0] in item.drawn],
@@ -318,6 +320,7 @@ def _learned(
         for rule in rules
     )
     gates = tuple(_limited(gate, agreement or {}) for gate in gates)
+    training = tuple(item for gate in gates for item in gate.training)
     looked_at = {marker for gate in gates for marker in gate.rule.gate.markers}
     template = Template(
         name=name,
@@ -329,8 +332,8 @@ def _learned(
         measurements=tuple(_measurements(gates)),
         detection=(DetectionRule(_ASSAY, lod_events=20, loq_events=50),),
         scales={marker: _setting(scale) for marker, scale in scales.items() if marker in looked_at},
-        training_file=f"{name}.training.json",
-        training=tuple(item for gate in gates for item in gate.training),
+        training_file=f"{name}.training.json" if training else "",
+        training=training,
     )
     return Learned(template=template, gates=gates, **facts)
 
@@ -457,32 +460,55 @@ def _setting(scale: Scale) -> ScaleSetting:
             return ScaleSetting("biex", top, width, positive, negative)
 
 
-def _spillover_of(
-    file: HandGated, columns: Any, markers: Mapping[str, Marker]
-) -> tuple[Spillover | None, str]:
-    """Return the matrix that a study must be given, and what its sheet must say."""
+def _compensation_of(file: HandGated) -> str:
+    """Return the compensation on which most gates of colours were drawn."""
     colours = {
         file.sample.events.channels[index].detector
         for index in fluorescence_channels(file.sample.events.channels)
     }
-    used = {
-        column.compensation
-        for column in columns
-        if column.name in markers and column.detector in colours
-    }
-    named = used - {FILE, UNCOMPENSATED}
-    if named:
-        matrix = file.gates.matrices[sorted(named)[0]]
-        if file.sample.spillover is not None and _same_matrix(matrix, file.sample.spillover):
-            return None, "file"
-        return replace(matrix, source="workspace"), "the path of the CSV beside the template"
-    if used == {UNCOMPENSATED}:
+    columns = {item.name: item for item in file.gates.columns if item.detector in colours}
+    votes = Counter(
+        columns[dimension.marker].compensation
+        for item in file.gates.gates
+        if not isinstance(item.gate, BooleanGate)
+        for dimension in item.gate.dimensions
+        if dimension.marker in columns
+    )
+    default = UNCOMPENSATED if file.sample.spillover is None else FILE
+    return votes.most_common(1)[0][0] if votes else default
+
+
+def _fits(column: GateColumn, compensation: str, file: HandGated) -> bool:
+    """Tell whether a column's values are the same under the one compensation of a template."""
+    if column.compensation == compensation:
+        return True
+    matrices = [_matrix(name, file) for name in (column.compensation, compensation)]
+    return all(matrix is None or column.detector not in matrix.detectors for matrix in matrices)
+
+
+def _matrix(compensation: str, file: HandGated) -> Spillover | None:
+    if compensation == UNCOMPENSATED:
+        return None
+    return file.sample.spillover if compensation == FILE else file.gates.matrices[compensation]
+
+
+def _spillover_of(
+    file: HandGated, compensation: str, *, exact: bool
+) -> tuple[Spillover | None, str]:
+    """Return the matrix that a study must be given, and what its sheet must say."""
+    matrix, own = _matrix(compensation, file), file.sample.spillover
+    if matrix is None:
         return None, "none"
-    return None, "file"
+    if own is not None and (compensation == FILE or _same_matrix(matrix, own, exact=exact)):
+        return None, "file"
+    return replace(matrix, source="workspace"), "the path of the CSV beside the template"
 
 
-def _same_matrix(one: Spillover, other: Spillover) -> bool:
+def _same_matrix(one: Spillover, other: Spillover, *, exact: bool) -> bool:
     if set(one.detectors) != set(other.detectors):
         return False
     order = [other.detectors.index(name) for name in one.detectors]
-    return bool(np.allclose(one.matrix, other.matrix[np.ix_(order, order)], atol=1e-5))
+    rounded = 0.0 if exact else 1e-5
+    return bool(
+        np.allclose(one.matrix, other.matrix[np.ix_(order, order)], rtol=rounded, atol=rounded)
+    )

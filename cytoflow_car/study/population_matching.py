@@ -95,7 +95,7 @@ def split_match(
     pieces = text.split("=")
     for cut in range(1, len(pieces)):
         name, wanted = "=".join(pieces[:cut]).strip(), "=".join(pieces[cut:]).strip()
-        several = _split_names(wanted, known)
+        several = split_names(wanted, known)
         if name in own and several:
             return name, tuple(several)
     raise StudyError(
@@ -112,7 +112,7 @@ def describe_sides(ours: Iterable[str], theirs: Iterable[str]) -> str:
     )
 
 
-def _split_names(text: str, known: set[str]) -> list[str]:
+def split_names(text: str, known: set[str]) -> list[str]:
     """Split at those + signs that leave known names only, in as few names as possible."""
     if text in known:
         return [text]
