@@ -22,7 +22,18 @@ SOME_FAILED, USAGE, NOTHING_TO_DO, BUG = 1, 2, 3, 70
 STOPPED = 130
 
 #: Modules in this folder; each holds a command of its own name.
-COMMANDS = ("run", "check", "inspect", "sheet", "templates", "simulate", "learn", "spillover", "compare")
+COMMANDS = (
+    "run",
+    "check",
+    "inspect",
+    "sheet",
+    "templates",
+    "simulate",
+    "learn",
+    "spillover",
+    "compare",
+    "export",
+)
 
 
 class _Commands(click.Group):
