@@ -73,18 +73,34 @@ def schema() -> None:
 @click.argument("name", required=False)
 @click.option("--from", "file", type=FILE, required=True, help="An FCS file of the panel.")
 @click.option("--like", help="Template whose gates are taken over; a skeleton without it.")
+@click.option("--from-opencyto", "table", type=FILE, help="A gating template (CSV) of openCyto.")
 @click.option("--out", type=FOLDER, default=".", help="Folder for NAME.toml; here by default.")
 @own_templates
-def new(name: str | None, file: Path, like: str | None, out: Path, templates: Path | None) -> None:
+def new(
+    name: str | None,
+    file: Path,
+    like: str | None,
+    table: Path | None,
+    out: Path,
+    templates: Path | None,
+) -> None:
     """Begin the template NAME (my_panel by default) around the channels of an FCS file."""
     from cytoflow_car.fcs import read_header
     from cytoflow_car.study.draft_template import adapt_template, draft_template
     from cytoflow_car.template import parse_template
 
+    if like and table:
+        raise click.UsageError("--like and --from-opencyto exclude each other")
     # Not the file's name, which may tell of a patient.
     name = name or "my_panel"
     header = read_header(file)
-    if like:
+    if table:
+        from cytoflow_car.study.opencyto_template import draft_from_opencyto
+
+        text, taken_over = draft_from_opencyto(name, table, header)
+        for line in taken_over.left_out:
+            click.echo(f"left out: {line}", err=True)
+    elif like:
         text = adapt_template(name, _text(like, templates), header)
     else:
         text = draft_template(name, header)

@@ -49,6 +49,9 @@ def read_workspace(path: Path) -> Mapping[str, GateSet]:
     notes = ("a population named '.' is called '(.)'",) if n_dots else ()
     found = {}
     for name in workspace.get_sample_ids(loaded_only=False):
-        gates = convert_strategy(workspace.get_gating_strategy(name), name)
+        try:
+            gates = convert_strategy(workspace.get_gating_strategy(name), name)
+        except InteropError as fault:
+            raise fault.at(f"{path.name}, {name}") from fault
         found[name] = replace(gates, notes=(*gates.notes, *notes))
     return found

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from cytoflow_car.errors import GateError, InteropError
+from cytoflow_car.errors import CytoflowCarError, GateError, InteropError
+from cytoflow_car.interop.flowkit_scales import (
+    bound,
+    data_units,
+    lower_bound,
+    scale_of,
+    with_room,
+)
 from cytoflow_car.interop.gate_set import (
     FILE,
     UNCOMPENSATED,
@@ -28,18 +34,6 @@ from cytoflow_car.model.gate import (
     QuadrantGate,
     RectangleGate,
 )
-from cytoflow_car.model.scale import (
-    Asinh,
-    Biexponential,
-    Hyperlog,
-    Linear,
-    Log,
-    Logicle,
-    Scale,
-)
-
-#: Largest value that is looked at in search of a bound; transforms fail far beyond their top.
-_FARTHEST = 1e9
 
 
 def convert_strategy(strategy: Any, sample_name: str | None = None) -> GateSet:
@@ -125,7 +119,12 @@ class _Conversion:
                     return [NamedGate(path, self._ellipsoid(theirs), complement=complement)]
                 case _:
                     raise InteropError(f"a {type(theirs).__name__} cannot be taken over")
-        except (GateError, KeyError) as fault:
+        except KeyError as fault:
+            raise InteropError(
+                f"gate {'/'.join(path)!r} refers to {fault}, which is not there"
+            ) from fault
+        except (CytoflowCarError, ArithmeticError, ValueError) as fault:
+            # flowkit lets parameters pass that no scale can have.
             raise InteropError(f"gate {'/'.join(path)!r}: {fault}") from fault
 
     def _dimension(self, theirs: Any) -> tuple[Dimension, Any]:
@@ -155,7 +154,7 @@ class _Conversion:
             if theirs.transformation_ref is None
             else self._strategy.transformations[theirs.transformation_ref]
         )
-        return Dimension(column.name, _scale(transform)), transform
+        return Dimension(column.name, scale_of(transform)), transform
 
     def _detector(self, name: str, compensation: str) -> str:
         """Return the detector where a gate names the fluorochrome of a matrix."""
@@ -173,20 +172,20 @@ class _Conversion:
         ]
         return RectangleGate(
             tuple(side[0] for side in sides),
-            tuple(_lower_bound(side[1], side[2], side[3]) for side in sides),
-            tuple(_bound(side[1], side[3], math.inf) for side in sides),
+            tuple(lower_bound(side[1], side[2], side[3]) for side in sides),
+            tuple(bound(side[1], side[3], math.inf) for side in sides),
         )
 
     def _polygon(self, theirs: Any) -> PolygonGate:
         (x, x_transform), (y, y_transform) = map(self._dimension, theirs.dimensions)
         corners = np.asarray(theirs.vertices, dtype=np.float64)
         vertices = zip(
-            _data_units(x_transform, corners[:, 0]).tolist(),
-            _data_units(y_transform, corners[:, 1]).tolist(),
+            data_units(x_transform, corners[:, 0]).tolist(),
+            data_units(y_transform, corners[:, 1]).tolist(),
             strict=True,
         )
         dimensions = tuple(
-            _with_room(dimension, transform, corners[:, axis])
+            with_room(dimension, transform, corners[:, axis])
             for axis, (dimension, transform) in enumerate(((x, x_transform), (y, y_transform)))
         )
         return PolygonGate((dimensions[0], dimensions[1]), tuple(vertices))
@@ -206,13 +205,13 @@ class _Conversion:
 
         def in_data_units(point: Values) -> tuple[float, ...]:
             return tuple(
-                float(_data_units(transform, np.asarray([value]))[0])
+                float(data_units(transform, np.asarray([value]))[0])
                 for (_, transform), value in zip(found, point, strict=True)
             )
 
         reach = np.sqrt(np.diagonal(covariance) * float(theirs.distance_square))
         dimensions = tuple(
-            _with_room(dimension, transform, center[axis] + np.asarray([-1.0, 1.0]) * reach[axis])
+            with_room(dimension, transform, center[axis] + np.asarray([-1.0, 1.0]) * reach[axis])
             for axis, (dimension, transform) in enumerate(found)
         )
         return EllipsoidGate(dimensions, in_data_units(center), tuple(map(in_data_units, ends)))
@@ -232,8 +231,7 @@ class _Conversion:
                 gate: Gate = QuadrantGate(
                     tuple(placed[key][0] for key in dividers),
                     tuple(
-                        _bound(placed[key][1], dividers[key].values[0], math.inf)
-                        for key in dividers
+                        bound(placed[key][1], dividers[key].values[0], math.inf) for key in dividers
                     ),
                 )
                 pattern = "".join("-" if ranges[key][0] is None else "+" for key in dividers)
@@ -241,8 +239,8 @@ class _Conversion:
             else:
                 gate = RectangleGate(
                     tuple(placed[key][0] for key in ranges),
-                    tuple(_lower_bound(placed[key][1], *ranges[key]) for key in ranges),
-                    tuple(_bound(placed[key][1], ranges[key][1], math.inf) for key in ranges),
+                    tuple(lower_bound(placed[key][1], *ranges[key]) for key in ranges),
+                    tuple(bound(placed[key][1], ranges[key][1], math.inf) for key in ranges),
                 )
                 found.append(NamedGate(path, gate))
         return found
@@ -257,144 +255,3 @@ class _Conversion:
         if theirs.type != "not" and len(operands) == 1:
             operands = operands * 2
         return BooleanGate(theirs.type, operands)
-
-
-def _scale(transform: Any) -> Scale:
-    """Return our scale on which edges are straight where they are on flowkit's.
-
-    Straightness is the same after an axis is shifted or stretched, so parameters that do no more
-    are left out.
-    """
-    from flowkit import transforms
-
-    match transform:
-        case None:
-            return Linear(1.0)
-        case transforms.LinearTransform():
-            return Linear(float(transform.param_t) if transform.param_t > 0 else 1.0)
-        case transforms.LogTransform():
-            return Log(float(transform.param_t), float(transform.param_m))
-        case transforms.AsinhTransform():
-            cofactor = transform.param_t / math.sinh(transform.param_m * math.log(10.0))
-            return Asinh(float(transform.param_t), float(cofactor))
-        case transforms.LogicleTransform():
-            return Logicle(*_parameters(transform))
-        case transforms.HyperlogTransform():
-            return Hyperlog(*_parameters(transform))
-        case transforms.WSPBiexTransform():
-            return Biexponential(
-                float(transform.max_value),
-                float(transform.width),
-                float(transform.positive),
-                float(transform.negative),
-            )
-        case transforms.WSPLogTransform():
-            decades = float(transform.decades)
-            return Log(float(transform.offset) * 10.0**decades, decades)
-        case _:
-            raise InteropError(f"a {type(transform).__name__} cannot be taken over")
-
-
-def _parameters(transform: Any) -> tuple[float, float, float, float]:
-    return (
-        float(transform.param_t),
-        float(transform.param_w),
-        float(transform.param_m),
-        float(transform.param_a),
-    )
-
-
-def _with_room(dimension: Dimension, transform: Any, scaled: Values) -> Dimension:
-    """Let a logarithm go on below a gate.
-
-    Gating-ML's has no lowest decade; ours would put what lies beneath onto the gate's edge.
-    """
-    from flowkit import transforms
-
-    scale = dimension.scale
-    if not isinstance(transform, transforms.LogTransform) or not isinstance(scale, Log):
-        return dimension
-    below = max(0.0, -float(np.min(scaled))) * scale.decades
-    return Dimension(dimension.marker, Log(scale.top, scale.decades + below + 1.0))
-
-
-def _apply(transform: Any) -> Callable[[float], float]:
-    def forward(value: float) -> float:
-        with np.errstate(all="ignore"):
-            return float(np.ravel(transform.apply(np.asarray([[value]], dtype=np.float64)))[0])
-
-    return forward
-
-
-def _data_units(transform: Any, scaled: Values) -> Values:
-    if transform is None:
-        return scaled
-    with np.errstate(all="ignore"):
-        found = transform.inverse(np.ascontiguousarray(scaled, dtype=np.float64).reshape(-1, 1))
-    return np.ravel(np.asarray(found))
-
-
-def _bound(transform: Any, position: float | None, open_end: float) -> float:
-    """Return the smallest number that a transform puts at or above a position."""
-    if position is None:
-        return open_end
-    if transform is None:
-        return float(position)
-    forward = _apply(transform)
-    return _first(lambda value: forward(value) >= position, near=_near(transform, position))
-
-
-def _lower_bound(transform: Any, low: float | None, high: float | None) -> float:
-    """Return a lower bound; where there is none, the smallest number that has a position at all."""
-    if low is not None or transform is None:
-        return _bound(transform, low, -math.inf)
-    forward = _apply(transform)
-    if not math.isnan(forward(-_FARTHEST)):
-        return -math.inf
-    return _first(lambda value: not math.isnan(forward(value)), near=_near(transform, high))
-
-
-def _near(transform: Any, position: float | None) -> float:
-    if position is None:
-        return 0.0
-    found = float(_data_units(transform, np.asarray([position]))[0])
-    return found if math.isfinite(found) else 0.0
-
-
-def _first(holds: Callable[[float], bool], *, near: float) -> float:
-    """Return the smallest number for which a rising condition holds, found from near it.
-
-    Returns
-    -------
-    -inf where it holds for all numbers, and a number beyond every event where for none.
-    """
-    if holds(-_FARTHEST):
-        return -math.inf
-    if not holds(_FARTHEST):
-        return _FARTHEST
-    # The order of floats is that of their bits, so halving goes over every number in between.
-    low, high = _order(-_FARTHEST), _order(_FARTHEST)
-    middle, step = _order(near), 1
-    while step < high - low:
-        below, above = max(middle - step, low), min(middle + step, high)
-        if not holds(_number(below)) and holds(_number(above)):
-            low, high = below, above
-            break
-        step *= 16
-    while high - low > 1:
-        middle = (low + high) // 2
-        if holds(_number(middle)):
-            high = middle
-        else:
-            low = middle
-    return _number(high)
-
-
-def _order(value: float) -> int:
-    bits = int(np.float64(value).view(np.int64))
-    return bits if bits >= 0 else -(bits & 0x7FFF_FFFF_FFFF_FFFF)
-
-
-def _number(order: int) -> float:
-    bits = order if order >= 0 else -order | -0x8000_0000_0000_0000
-    return float(np.int64(bits).view(np.float64))

@@ -74,10 +74,16 @@ def evaluate_within(gate_set: GateSet, sample: Sample, path: Path, rows: Rows) -
     Returns
     -------
     (n_rows,) bool.
+
+    Raises
+    ------
+    KeyError
+        The gate set has no such path.
     """
-    item = next(gate for gate in gate_set.gates if gate.path == path)
+    item = {gate.path: gate for gate in gate_set.gates}[path]
     if isinstance(item.gate, BooleanGate):
-        return evaluate_gates(gate_set, sample)[path][rows]
+        # What it combines stands in a tree; only its own parent is left out.
+        return (_combine(item.gate, evaluate_gates(gate_set, sample)) ^ item.complement)[rows]
     used = {dimension.marker for dimension in item.gate.dimensions}
     columns = tuple(column for column in gate_set.columns if column.name in used)
     prepared = prepare_columns(replace(gate_set, columns=columns), sample)

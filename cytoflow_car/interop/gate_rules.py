@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import Literal, cast
 
@@ -28,6 +28,7 @@ from cytoflow_car.model.gate import (
     BooleanGate,
     Dimension,
     EllipsoidGate,
+    Gate,
     PolygonGate,
     QuadrantGate,
     RectangleGate,
@@ -132,14 +133,15 @@ def draw_rules(
     names = name_populations(first)
     rules: list[PopulationRule] = []
     notes = [note for gate_set in gate_sets for note in gate_set.notes]
-    left_out: set[Path] = set()
+    ratios = {each.name for item in gate_sets for each in item.columns if each.divided_by}
+    left_out = _left_out(first.values(), markers, ratios)
+    notes.extend(f"{'/'.join(path)}: {why}" for path, why in left_out.items())
     done: dict[tuple[Path, QuadrantGate], int] = {}
     for path, item in first.items():
-        why = _why_not(item, markers, left_out)
-        if why:
-            left_out.add(path)
-            notes.append(f"{'/'.join(path)}: {why}")
+        if path in left_out:
             continue
+        if _bends(item.gate, markers, scales):
+            notes.append(f"{'/'.join(path)}: drawn on another scale than its markers have")
         parent = names[item.parent] if item.parent else ROOT
         if isinstance(item.gate, QuadrantGate) and item.pattern and not item.complement:
             key = (item.parent, item.gate)
@@ -181,7 +183,26 @@ def _needs(rule: PopulationRule) -> set[str]:
     return {rule.parent, *(name.removeprefix("!") for name in used)}
 
 
-def _why_not(item: NamedGate, markers: Mapping[str, Marker], left_out: set[Path]) -> str:
+def _left_out(
+    items: Iterable[NamedGate], markers: Mapping[str, Marker], ratios: Set[str]
+) -> dict[Path, str]:
+    """Return why gates have no place in a template, by path, in the order of the gates."""
+    items = list(items)
+    found: dict[Path, str] = {}
+    n_known = -1
+    # What a gate combines may come after it.
+    while len(found) > n_known:
+        n_known = len(found)
+        for item in items:
+            why = _why_not(item, markers, ratios, found.keys())
+            if why:
+                found.setdefault(item.path, why)
+    return {item.path: found[item.path] for item in items if item.path in found}
+
+
+def _why_not(
+    item: NamedGate, markers: Mapping[str, Marker], ratios: Set[str], left_out: Set[Path]
+) -> str:
     """Return why a gate has no place in a template; empty where it has."""
     if item.parent in left_out:
         return "its parent could not be taken over"
@@ -189,10 +210,19 @@ def _why_not(item: NamedGate, markers: Mapping[str, Marker], left_out: set[Path]
         operands = {split_path(name.removeprefix("!")) for name in item.gate.operands}
         return "it combines what could not be taken over" if operands & left_out else ""
     unknown = [each.marker for each in item.gate.dimensions if each.marker not in markers]
+    if any(name in ratios for name in unknown):
+        return f"{', '.join(unknown)} is a ratio, which no template has"
     if unknown:
-        return f"{', '.join(unknown)} is a ratio, or no channel of the file"
+        return f"{', '.join(unknown)} is compensated as most gates are not, or no channel"
     used = [markers[each.marker].name for each in item.gate.dimensions]
     return "two of its axes are one marker" if len(set(used)) < len(used) else ""
+
+
+def _bends(gate: Gate, markers: Mapping[str, Marker], scales: Mapping[str, Scale]) -> bool:
+    """Tell whether a gate's edges are others on the scales of its markers."""
+    return isinstance(gate, PolygonGate | EllipsoidGate) and not all(
+        _alike(each.scale, scales[markers[each.marker].name]) for each in gate.dimensions
+    )
 
 
 def _drawn_by_rule(

@@ -62,12 +62,15 @@ class NamedGate:
         Which quadrant is meant (``"+-"``); empty for every other gate.
     complement
         Whether the events outside are meant.
+    part
+        Whether it is no population of its own, but only serves to put others together.
     """
 
     path: Path
     gate: Gate
     pattern: str = ""
     complement: bool = False
+    part: bool = False
 
     @property
     def parent(self) -> Path:

@@ -37,8 +37,9 @@ from cytoflow_car.study.population_matching import split_names
 from cytoflow_car.template import Specimen, Template, parse_template
 
 _ASSAY = "cells"
-#: Values whose highest are this many times their middle are no display scale's.
-_WIDE = 20.0
+#: Values on a display scale fill it: their middle and their highest are no smaller shares of the
+#: range than these. Of fluorescence as it was measured the middle lies near 0.
+_DISPLAY_MIDDLE, _DISPLAY_HIGHEST = 0.05, 0.2
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -344,7 +345,7 @@ def _limited(gate: LearnedGate, agreement: Mapping[str, float]) -> LearnedGate:
     method = gate.rule.gate
     if found is None or not isinstance(method, Registered):
         return gate
-    method = replace(method, agreement=round(found, 4))
+    method = replace(method, agreement=round(method.agreement * found, 4))
     return replace(gate, rule=replace(gate.rule, gate=method))
 
 
@@ -427,8 +428,8 @@ def _channel(channels: Sequence[Channel], column: GateColumn) -> tuple[int, Chan
 def _usable_scale(drawn_on: Scale | None, place: tuple[int, Channel], values: Values) -> Scale:
     """Return the scale that a marker has in the template.
 
-    That on which its gates were drawn; but a fluorescence that spans decades is not compared
-    between files on a linear scale, whatever a box was drawn on.
+    That on which its gates were drawn; but fluorescence as it was measured is not compared between
+    files on a linear scale, whatever a box was drawn on.
     """
     _, channel = place
     if drawn_on is not None and not isinstance(drawn_on, Linear):
@@ -436,8 +437,12 @@ def _usable_scale(drawn_on: Scale | None, place: tuple[int, Channel], values: Va
     finite = values[np.isfinite(values)]
     is_colour = bool(fluorescence_channels((channel,)))
     if is_colour and finite.size:
-        highest = float(np.quantile(finite, 0.999))
-        if highest > _WIDE * max(float(np.median(np.abs(finite))), 1e-9):
+        middle, highest = float(np.median(np.abs(finite))), float(np.quantile(finite, 0.999))
+        on_display = (
+            middle >= _DISPLAY_MIDDLE * channel.range
+            and highest >= _DISPLAY_HIGHEST * channel.range
+        )
+        if not on_display:
             top = max(channel.range, highest)
             return resolve_scale(ScaleSetting("logicle", top=top), channel, finite)
     return Linear(max(channel.range, 1.0))

@@ -32,6 +32,15 @@ WORKSPACES = {
     "simple_line_example/single_ellipse_51_events.wsp": 1,
 }
 
+#: What FlowJo itself counted, as it wrote into the workspace.
+COUNTED = {
+    "simple_diamond_example/simple_diamond_example_quad_gate.wsp": [49671, 50596, 50330, 49403],
+    "simple_diamond_example/test_data_diamond_asinh_rect.wsp": [50559],
+    "simple_diamond_example/test_data_diamond_asinh_rect2.wsp": [50699],
+    "simple_diamond_example/test_data_diamond_biex_rect.wsp": [50605],
+    "simple_line_example/single_ellipse_51_events.wsp": [51],
+}
+
 
 def make_events(gates: GateSet, seed: int = 0) -> Sample:
     """Make events for workspaces whose files are not there: simulated, cells and debris."""
@@ -99,6 +108,16 @@ def test_events_are_those_of_flowkit(data_folder: Path, name: str) -> None:
         if file.is_file() and len(gates.gates) > 1 and "v2" not in name:
             continue
         assert n_inside >= len(gates.gates) // 3
+
+
+@pytest.mark.parametrize("name", COUNTED)
+def test_counts_are_those_of_flowjo(data_folder: Path, name: str) -> None:
+    path = data_folder / "FlowKit" / name
+    if not path.is_file():
+        pytest.skip(f"the data folder has no FlowKit/{name}")
+    ((sample_name, gates),) = read_workspace(path).items()
+    found = evaluate_gates(gates, read_fcs(path.parent / sample_name))
+    assert COUNTED[name] == [int(mask.sum()) for mask in found.values()]
 
 
 @pytest.mark.parametrize("text", ["", "<a/>", '<!DOCTYPE a [<!ENTITY x "y">]><Workspace/>'])

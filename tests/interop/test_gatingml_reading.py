@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -9,11 +10,12 @@ import pytest
 
 from cytoflow_car.errors import InteropError
 from cytoflow_car.fcs import read_fcs
-from cytoflow_car.interop.flowkit_gates import _first
+from cytoflow_car.interop.flowkit_scales import bound, first_above
 from cytoflow_car.interop.gate_evaluation import evaluate_gates, evaluate_within
 from cytoflow_car.interop.gate_set import name_populations
 from cytoflow_car.interop.gatingml_reading import read_gatingml
 from cytoflow_car.model.events import Sample
+from cytoflow_car.model.gate import BooleanGate
 
 
 @pytest.fixture(scope="module")
@@ -48,8 +50,8 @@ def test_every_gate_of_the_compliance_set_holds_the_events_that_the_standard_say
 def test_every_single_file_agrees_too(reference: Path, sample: Sample) -> None:
     n_compared = 0
     for path in sorted((reference / "gml").glob("*.xml")):
-        if path.stem == "gml_ellipsoid3d_gate":
-            continue  # no ellipsoid: the next test
+        if path.stem in ("gml_ellipsoid3d_gate", "gml_range_gate_attr_testing"):
+            continue  # no ellipsoid, and not Gating-ML: the next tests
         for gate, mask in evaluate_gates(read_gatingml(path), sample).items():
             truth = reference / "truth" / f"Results_{gate[-1]}.txt"
             if truth.is_file():
@@ -65,6 +67,12 @@ def test_an_ellipsoid_that_is_none_is_refused_by_name(reference: Path) -> None:
         read_gatingml(reference / "gml" / "gml_ellipsoid3d_gate.xml")
 
 
+def test_what_does_not_follow_the_schema_is_refused_by_name(reference: Path) -> None:
+    # Its gate stands in a <sample>, which Gating-ML does not know.
+    with pytest.raises(InteropError, match=r"attr_testing\.xml"):
+        read_gatingml(reference / "gml" / "gml_range_gate_attr_testing.xml")
+
+
 def test_a_gate_can_be_asked_without_its_parent(reference: Path, sample: Sample) -> None:
     gates = read_gatingml(reference / "gml" / "gml_parent_rect1_rect_par1_gate.xml")
     child = next(gate for gate in gates.gates if gate.parent)
@@ -77,10 +85,92 @@ def test_a_gate_can_be_asked_without_its_parent(reference: Path, sample: Sample)
     np.testing.assert_array_equal(alone[some], evaluate_within(gates, sample, child.path, some))
 
 
+def test_a_combination_can_be_asked_without_its_parent(reference: Path, sample: Sample) -> None:
+    gates = read_gatingml(reference / "gml" / "gml_parent_range1_boolean_and3_gate.xml")
+    found = evaluate_gates(gates, sample)
+    child = next(gate for gate in gates.gates if gate.parent)
+    assert isinstance(child.gate, BooleanGate)
+    everything = np.arange(len(sample.events))
+    alone = evaluate_within(gates, sample, child.path, everything)
+    assert alone.sum() > found[child.path].sum() > 0
+    np.testing.assert_array_equal(found[child.path], alone & found[child.parent])
+
+
 @pytest.mark.parametrize("edge", [-3.5e7, -1.0, -1e-9, 0.0, 5e-324, 0.1, 1.0, 262144.0])
 def test_a_bound_is_the_smallest_number_for_which_it_holds(edge: float) -> None:
     for near in (edge, 0.0, edge * 1.01, -edge):
-        assert _first(lambda value: value >= edge, near=near) == edge
+        assert first_above(lambda value: value >= edge, near=near) == edge
+
+
+@pytest.mark.parametrize(
+    "transform",
+    [
+        ("LinearTransform", 4294967296.0, 0.0),
+        ("AsinhTransform", 262144.0, 4.5, 1.0),
+        ("LogTransform", 1000.0, 4.5),
+        ("LogicleTransform", 4294967296.0, 0.5, 4.5, 0.0),
+        ("HyperlogTransform", 1000.0, 1.0, 3.0, 1.0),  # fails far beyond its top
+    ],
+)
+@pytest.mark.parametrize("position", [0.31, 0.7, 0.999, 1.0, 1.2])
+def test_no_number_beside_a_bound_changes_sides(
+    transform: tuple[str, float], position: float
+) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from flowkit import transforms
+    theirs = getattr(transforms, transform[0])(*transform[1:])
+    found = bound(theirs, position, np.inf)
+    beside = np.asarray([[np.nextafter(found, -np.inf)], [found], [np.nextafter(found, np.inf)]])
+    assert [False, True, True] == (theirs.apply(beside) >= position).ravel().tolist()
+
+
+def gatingml(folder: Path, *gates: str) -> Path:
+    """Write a file of gates; `{}` in them stands for a dimension from 1 up."""
+    standard = "http://www.isac-net.org/std/Gating-ML/v2.0"
+    names = (("gating", "gating"), ("transforms", "transformations"), ("data-type", "datatypes"))
+    spaces = " ".join(f'xmlns:{short}="{standard}/{name}"' for short, name in names)
+    dimension = (
+        '<gating:dimension gating:compensation-ref="uncompensated" gating:transformation-ref="L" '
+        'gating:min="1"><data-type:fcs-dimension data-type:name="FSC-H"/></gating:dimension>'
+    )
+    path = folder / "gates.xml"
+    text = "".join(gates).replace("{}", dimension)
+    path.write_text(f"<gating:Gating-ML {spaces}>{text}</gating:Gating-ML>", encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("parameters", "why"),
+    [
+        ('logicle transforms:T="1000" transforms:W="3" transforms:M="4.5"', "width W = 3"),
+        ('fasinh transforms:T="1000" transforms:M="400"', "math range error"),
+    ],
+)
+def test_a_scale_that_cannot_be_is_refused_with_file_and_gate(
+    tmp_path: Path, parameters: str, why: str
+) -> None:
+    path = gatingml(
+        tmp_path,
+        f'<transforms:transformation transforms:id="L"><transforms:{parameters} '
+        'transforms:A="0"/></transforms:transformation>',
+        '<gating:RectangleGate gating:id="G">{}</gating:RectangleGate>',
+    )
+    with pytest.raises(InteropError, match=rf"gates\.xml: gate 'G': {why}"):
+        read_gatingml(path)
+
+
+def test_a_tree_that_nobody_draws_is_refused_at_once(tmp_path: Path) -> None:
+    path = gatingml(
+        tmp_path,
+        *(
+            f'<gating:RectangleGate gating:id="G{i}" gating:parent_id="G{i - 1}">{{}}'
+            "</gating:RectangleGate>"
+            for i in range(2000)
+        ),
+    )
+    with pytest.raises(InteropError, match=r"gates\.xml: gate 'G100' has more than 100 ancestors"):
+        read_gatingml(path)
 
 
 ENTITIES = (
