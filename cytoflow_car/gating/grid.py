@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from cytoflow_car.model.events import Values
 from cytoflow_car.model.gate import Dimension, PolygonGate
-from cytoflow_car.model.scale import Log
+from cytoflow_car.model.scale import find_ends
 
 Estimates = npt.NDArray[np.float32]
 
@@ -103,9 +103,12 @@ def _divide(
     """
     intervals = _intervals()
     scale = dimension.scale
-    if isinstance(scale, Log) and lowest <= scale.lowest * (1.0 + _MARGIN):
-        # A logarithmic scale puts everything below its lowest decade onto its edge.
+    # What lies beyond the end of a scale sits on its edge, where a gate may reach.
+    low_end, high_end = find_ends(scale)
+    if lowest <= low_end + _MARGIN * abs(low_end):
         lowest = float(intervals.ends[0])
+    if highest >= high_end - _MARGIN * abs(high_end):
+        highest = float(intervals.ends[-1])
     box = np.asarray([lowest, highest])
     box += np.asarray([-1.0, 1.0]) * _around(box, slack)
     first, last = np.searchsorted(intervals.ends, box)

@@ -20,7 +20,7 @@ from cytoflow_car.model.gate import (
     RectangleGate,
 )
 from cytoflow_car.model.panel import PreparedEvents
-from cytoflow_car.model.scale import Log
+from cytoflow_car.model.scale import find_ends
 
 Mask = npt.NDArray[np.bool_]
 
@@ -137,9 +137,11 @@ def _exactly_in_polygon(gate: PolygonGate, prepared: PreparedEvents, rows: Rows)
     corners = np.asarray(gate.vertices)
     for dimension, values, ends in zip(gate.dimensions, columns, corners.T, strict=True):
         slack = 1e-9 * max(1.0, float(np.abs(ends).max()))
-        inside &= values <= ends.max() + slack
-        # A logarithmic scale puts everything below its lowest decade onto its edge.
-        if not (isinstance(dimension.scale, Log) and ends.min() <= dimension.scale.lowest + slack):
+        # What lies beyond the end of a scale sits on its edge, where a gate may reach.
+        lowest, highest = find_ends(dimension.scale)
+        if ends.max() < highest - slack:
+            inside &= values <= ends.max() + slack
+        if ends.min() > lowest + slack:
             inside &= values >= ends.min() - slack
     candidates = np.flatnonzero(inside)
     if candidates.size:

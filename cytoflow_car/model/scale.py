@@ -293,6 +293,20 @@ def _falling_exponent(rise: float, linear: float) -> float:
 Scale = Linear | Log | Asinh | Logicle | Hyperlog | Biexponential
 
 
+def find_ends(scale: Scale) -> tuple[float, float]:
+    """Return the data units beyond which a scale puts every value onto its edge.
+
+    Infinite where it has no edge.
+    """
+    match scale:
+        case Log():
+            return scale.lowest, math.inf
+        case Biexponential():
+            return float(scale.entries[0]), float(scale.entries[-1])
+        case _:
+            return -math.inf, math.inf
+
+
 def _require(holds: bool, found: str, expected: str) -> None:
     if not holds:
         raise ScaleError(found, expected=expected)

@@ -19,7 +19,7 @@ from cytoflow_car.model.gate import (
     QuadrantGate,
     RectangleGate,
 )
-from cytoflow_car.model.scale import Asinh, Linear, Log, Logicle, Scale
+from cytoflow_car.model.scale import Asinh, Biexponential, Linear, Log, Logicle, Scale
 
 N_EVENTS = 30_000
 CD19, SIDE = Logicle(width=0.8), Linear()
@@ -299,3 +299,31 @@ def test_impossible_geometry_is_refused() -> None:
         BooleanGate("and", ("a",))
     with pytest.raises(GateError, match="xor"):
         BooleanGate("xor", ("a", "b"))
+
+
+@pytest.mark.parametrize("top", [1e5, 262144.0])
+@pytest.mark.parametrize("seed", range(6))
+def test_values_beyond_a_biex_scale_sit_on_its_edges(top: float, seed: int) -> None:
+    from flowutils.gating import points_in_polygon
+
+    rng = np.random.default_rng(seed)
+    scale = Biexponential(top)
+    values = np.where(
+        rng.random((30_000, 2)) < 0.5,
+        rng.normal(0.0, 400.0, (30_000, 2)),
+        np.exp(rng.normal(9.0, 2.0, (30_000, 2))),
+    )
+    prepared = prepare({"A": values[:, 0], "B": values[:, 1]}, {"A": scale, "B": scale})
+    # Corners beyond both ends of the table are drawn on its edges.
+    corners = np.where(
+        rng.random((5, 2)) < 0.5,
+        rng.uniform(-2000.0, 2000.0, (5, 2)),
+        rng.uniform(1.0, 2 * top, (5, 2)),
+    )
+    gate = PolygonGate(
+        (Dimension("A", scale), Dimension("B", scale)), tuple(map(tuple, corners.tolist()))
+    )
+    expected = points_in_polygon(scale.forward(corners), scale.forward(values))
+    np.testing.assert_array_equal(expected, members(gate, prepared, np.arange(30_000)))
+    few = np.arange(0, 30_000, 97)
+    np.testing.assert_array_equal(expected[few], members(gate, prepared, few))
