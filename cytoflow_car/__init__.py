@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from cytoflow_car.preprocess.compensation import compensate
     from cytoflow_car.study.batch import run_study
     from cytoflow_car.study.check import check_study
+    from cytoflow_car.study.compare import compare_results
+    from cytoflow_car.study.learn import learn_from_gates
     from cytoflow_car.study.sheet import read_study
+    from cytoflow_car.study.single_stains import estimate_folder
     from cytoflow_car.template import Template, list_templates, load_template
 
     __version__: str
@@ -35,9 +38,12 @@ _HOMES = {
     "Template": "template",
     "analyse_sample": "pipeline",
     "check_study": "study.check",
+    "compare_results": "study.compare",
     "compensate": "preprocess.compensation",
+    "estimate_folder": "study.single_stains",
     "gate_events": "gating.tree",
     "inspect_file": "fcs",
+    "learn_from_gates": "study.learn",
     "list_templates": "template",
     "load_template": "template",
     "read_fcs": "fcs",
@@ -60,9 +66,12 @@ __all__ = [
     "__version__",
     "analyse_sample",
     "check_study",
+    "compare_results",
     "compensate",
+    "estimate_folder",
     "gate_events",
     "inspect_file",
+    "learn_from_gates",
     "list_templates",
     "load_template",
     "read_fcs",

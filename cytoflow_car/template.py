@@ -13,10 +13,13 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from cytoflow_car.errors import TemplateError
+from cytoflow_car.gating.contour import DensityContour
 from cytoflow_car.gating.control import ControlCut
 from cytoflow_car.gating.internal import InternalCut
 from cytoflow_car.gating.methods import METHODS, AnyGateMethod, cuts_of
+from cytoflow_car.gating.mixture import Mixture
 from cytoflow_car.gating.ratio import Ratio
+from cytoflow_car.gating.registered import Registered
 from cytoflow_car.gating.shapes import (
     Boolean,
     FixedEllipsoid,
@@ -339,7 +342,7 @@ def _unknown_methods(table: dict[str, Any]) -> Iterator[tuple[str, Any, list[str
 
 def _faults(template: Template) -> Iterator[tuple[str, str, str]]:
     """Yield (place, problem, expected) of everything that types cannot catch."""
-    if not _NAME.match(template.name):
+    if not is_template_name(template.name):
         yield "name", f"{template.name!r}", "small letters, digits and _"
     markers = [marker.name for marker in template.markers]
     yield from _doubled("markers", markers)
@@ -361,6 +364,11 @@ def _faults(template: Template) -> Iterator[tuple[str, str, str]]:
     yield from _population_faults(template, markers)
     yield from _measurement_faults(template, markers)
     yield from _drift_faults(template, markers)
+    yield from _acquisition_faults(template)
+    for density in template.training:
+        if density.population not in template.population_names:
+            known = ", ".join(template.population_names)
+            yield "training", f"no population {density.population!r}", known
 
 
 def _population_faults(template: Template, markers: list[str]) -> Iterator[tuple[str, str, str]]:
@@ -369,12 +377,15 @@ def _population_faults(template: Template, markers: list[str]) -> Iterator[tuple
         place = f"population {' '.join(rule.names)!r}"
         if rule.parent not in known:
             yield place, f"parent {rule.parent!r} is not defined above it", ", ".join(known)
+        # First, because such a gate may have no markers to ask for.
+        for problem, expected in _gate_faults(rule.gate):
+            yield place, problem, expected
         for marker in rule.gate.markers:
             if marker not in markers:
                 yield place, f"no marker {marker!r}", ", ".join(markers)
-        if isinstance(rule.gate, Quadrant) != (rule.quadrants is not None) or bool(
-            rule.name
-        ) == bool(rule.quadrants):
+        if _is_quadrant(rule.gate) != (rule.quadrants is not None) or bool(rule.name) == bool(
+            rule.quadrants
+        ):
             yield (
                 place,
                 "name and quadrants do not fit the gate",
@@ -390,14 +401,23 @@ def _population_faults(template: Template, markers: list[str]) -> Iterator[tuple
                     f"population {name!r} is not defined above it",
                     ", ".join(known[1:]),
                 )
-        for problem, expected in _gate_faults(rule.gate):
-            yield place, problem, expected
         if problem := why_not_shared(rule, template.populations):
             yield place, problem, "a gate that rests on its parent's events alone"
         if any(not name or "/" in name or name.startswith("!") for name in rule.names):
             yield place, "a name that cannot be used", "no / and no leading !"
         yield from _doubled(place, [*known, *rule.names])
         known.extend(rule.names)
+
+
+def is_template_name(name: str) -> bool:
+    """Tell whether a template may have this name: small letters, digits and ``_``."""
+    return bool(_NAME.match(name))
+
+
+def _is_quadrant(gate: AnyGateMethod) -> bool:
+    if isinstance(gate, Registered):
+        return any(isinstance(drawn, Quadrant) for drawn in gate.drawn)
+    return isinstance(gate, Quadrant)
 
 
 def _gate_faults(gate: AnyGateMethod) -> Iterator[tuple[str, str]]:
@@ -408,9 +428,19 @@ def _gate_faults(gate: AnyGateMethod) -> Iterator[tuple[str, str]]:
             yield f"quantile {cut.quantile:g}", "between 0 and 1"
     if isinstance(gate, Rectangle) and not gate.sides:
         yield "a rectangle without sides", "at least one"
-    if isinstance(gate, FixedPolygon) and len(gate.vertices) < 3:
+    if isinstance(gate, FixedPolygon | DensityContour) and len(gate.vertices) < 3:
         yield f"polygon of {len(gate.vertices)} vertices", "at least 3"
-    if isinstance(gate, FixedEllipsoid):
+    if (
+        isinstance(gate, Mixture | DensityContour)
+        and gate.fraction is not None
+        and not 0 < gate.fraction < 1
+    ):
+        yield f"fraction {gate.fraction:g}", "between 0 and 1"
+    if isinstance(gate, Mixture):
+        yield from _mixture_faults(gate)
+    if isinstance(gate, Registered):
+        yield from _registered_faults(gate)
+    if isinstance(gate, FixedEllipsoid | Mixture):
         lengths = {len(gate.center), len(gate.axis_ends), *map(len, gate.axis_ends)}
         if lengths != {len(gate.axes)}:
             yield "coordinates do not fit the axes", f"{len(gate.axes)} a point, as many ends"
@@ -419,6 +449,27 @@ def _gate_faults(gate: AnyGateMethod) -> Iterator[tuple[str, str]]:
             f"{gate.operation!r} of {len(gate.populations)} populations",
             "not of one, else several",
         )
+
+
+def _mixture_faults(gate: Mixture) -> Iterator[tuple[str, str]]:
+    if not 1 <= len(gate.axes) <= 3:
+        yield f"a mixture of {len(gate.axes)} axes", "1 to 3"
+    for field_name in ("components", "most_components"):
+        number = getattr(gate, field_name)
+        if number is not None and number < 1:
+            yield f"{field_name} {number}", "at least 1"
+
+
+def _registered_faults(gate: Registered) -> Iterator[tuple[str, str]]:
+    if not gate.drawn:
+        yield "no drawn gate", "at least one"
+    for drawn in gate.drawn:
+        if tuple(dict.fromkeys(drawn.markers)) != gate.markers:
+            yield (
+                f"drawn gates on {', '.join(gate.markers)} and on {', '.join(drawn.markers)}",
+                "all on the same markers, in the same order",
+            )
+        yield from _gate_faults(drawn)
 
 
 def _measurement_faults(template: Template, markers: list[str]) -> Iterator[tuple[str, str, str]]:
@@ -472,6 +523,19 @@ def _drift_faults(template: Template, markers: list[str]) -> Iterator[tuple[str,
             yield f"drift {field_name}", f"{getattr(setting, field_name)}", "at least 3"
     if setting.least_events < 1:
         yield "drift least_events", f"{setting.least_events}", "at least 1"
+
+
+def _acquisition_faults(template: Template) -> Iterator[tuple[str, str, str]]:
+    setting = template.acquisition
+    measured = [measure.name for measure in template.measurements]
+    for name in setting.carry_over:
+        if name not in measured:
+            yield "acquisition carry_over", f"no measurement {name!r}", ", ".join(measured)
+    for field_name in ("singlets", "live"):
+        name = getattr(setting, field_name)
+        if name and name not in template.population_names:
+            known = ", ".join(template.population_names)
+            yield f"acquisition {field_name}", f"no population {name!r}", known
 
 
 def _doubled(place: str, names: list[str]) -> Iterator[tuple[str, str, str]]:

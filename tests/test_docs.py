@@ -22,6 +22,7 @@ from cytoflow_car import errors
 from cytoflow_car.cli import cli
 from cytoflow_car.fcs import is_repair
 from cytoflow_car.gating.methods import METHODS
+from cytoflow_car.gating.training import TrainingDensity
 from cytoflow_car.gating.tree import PopulationRule
 from cytoflow_car.measure import MEASURES
 from cytoflow_car.measure.detection import DetectionRule
@@ -29,6 +30,7 @@ from cytoflow_car.model.measurement import Status
 from cytoflow_car.model.panel import Marker
 from cytoflow_car.preprocess.scales import ScaleSetting
 from cytoflow_car.qc.acquisition import AcquisitionSetting
+from cytoflow_car.qc.drift import DriftSetting
 from cytoflow_car.study import infusions, overrides, sheet
 from cytoflow_car.tables import columns
 from cytoflow_car.template import CarStain, Template
@@ -93,6 +95,8 @@ def test_the_documentation_builds_without_a_warning(tmp_path: Path) -> None:
         ("files", columns.FILES),
         ("failures", columns.FAILURES),
         ("Beside each measurement", columns.BESIDE),
+        ("agreement", columns.AGREEMENT),
+        ("agreement_summary", columns.AGREEMENT_SUMMARY),
     ],
 )
 def test_every_column_of_the_results_is_described(section: str, described: dict[str, str]) -> None:
@@ -119,7 +123,9 @@ def test_every_column_of_the_study_folder_is_described(section: str, read: tuple
         ("Marker", fields(Marker)),
         ("Car stain", fields(CarStain)),
         ("Scale", fields(ScaleSetting)),
+        ("Training", fields(TrainingDensity)),
         ("Acquisition", fields(AcquisitionSetting)),
+        ("Drift", fields(DriftSetting)),
         ("Population", fields(PopulationRule)),
         ("Detection", fields(DetectionRule)),
         *((f"Gate method `{name}`", fields(cls, "method")) for name, cls in METHODS.items()),

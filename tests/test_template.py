@@ -92,6 +92,12 @@ loq_events = 50
 least_events = { "T" = 100 }
 """
 
+MIXTURE = 'method = "mixture", '
+ON_CD3 = 'axes = ["CD3"], center = [1.0], axis_ends = [[2.0]]'
+DENSITY = 'method = "density", x = "CD3", y = "CD4", '
+REGISTERED = 'method = "registered", population = "rest", '
+CUT = '{ method = "fixed", marker = "%s", keep = "above", at = 1.0 }'
+
 
 def fault(old: str, new: str) -> TemplateError:
     """Return the error of the template with one change."""
@@ -144,6 +150,32 @@ def test_template_is_read() -> None:
         ("lod_events = 20", "alpha = 5.0\nlod_events = 20", "detection 't'", "alpha 5"),
         ("lod_events = 20", "lod_events = 60", "detection 't'", "not in order"),
         ("lod_events = 20", "lod_events = 0", "detection 't'", "not in order"),
+        (
+            "[car]",
+            '[acquisition]\ncarry_over = ["b_percent_of_t"]\n\n[car]',
+            "acquisition carry_over",
+            "no measurement 'b_percent_of_t'",
+        ),
+        (
+            "[car]",
+            '[acquisition]\nsinglets = "single"\n\n[car]',
+            "acquisition singlets",
+            "no population 'single'",
+        ),
+        (
+            "[car]",
+            '[acquisition]\nlive = "alive"\n\n[car]',
+            "acquisition live",
+            "no population 'alive'",
+        ),
+        (
+            "[car]",
+            '[[training]]\npopulation = "B"\nfile = 1\nmarkers = ["CD3"]\nscales = ["linear(1)"]\n'
+            "n_events = 100\nweights = [1.0]\nmeans = [[0.5]]\ncovariances = [[[0.01]]]\n"
+            "inside = [0.5]\n\n[car]",
+            "training",
+            "no population 'B'",
+        ),
     ],
 )
 def test_fault_of_meaning_is_named_with_its_place(
@@ -171,6 +203,21 @@ def test_fault_of_meaning_is_named_with_its_place(
             "axis_ends = [[1.0, 0.0]]",
             "do not fit",
         ),
+        (f"{MIXTURE}axes = [], center = [], axis_ends = []", "of 0 axes"),
+        (
+            f'{MIXTURE}axes = ["SSC-A", "CD3", "CD4", "CD8"], center = [1.0, 1.0, 1.0, 1.0], '
+            "axis_ends = []",
+            "of 4 axes",
+        ),
+        (f'{MIXTURE}axes = ["CD3"], center = [1.0, 1.0], axis_ends = [[2.0]]', "do not fit"),
+        (f"{MIXTURE}{ON_CD3}, fraction = 1.0", "fraction 1"),
+        (f"{MIXTURE}{ON_CD3}, components = 0", "components 0"),
+        (f"{MIXTURE}{ON_CD3}, most_components = 0", "most_components 0"),
+        (f"{DENSITY}vertices = [[0.0, 0.0], [1.0, 1.0]]", "2 vertices"),
+        (f"{DENSITY}vertices = [[0.0, 0.0], [1.0, 1.0], [1.0, 0.0]], fraction = 0.0", "fraction 0"),
+        (f"{REGISTERED}drawn = []", "no drawn gate"),
+        (f"{REGISTERED}drawn = [{CUT % 'CD3'}, {CUT % 'CD4'}]", "on CD3 and on CD4"),
+        (f'{REGISTERED}drawn = [{{ method = "rectangle", sides = [] }}]', "without sides"),
         ('method = "boolean", operation = "and", populations = ["T"]', "'and' of 1"),
         ('method = "boolean", operation = "not", populations = ["T", "CD4 T"]', "'not' of 2"),
     ],

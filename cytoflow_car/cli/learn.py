@@ -75,8 +75,7 @@ def learn(
     """
     from cytoflow_car.study.learn import learn_from_gates, learn_from_labels, write_learned
 
-    if out.exists():
-        raise click.UsageError(f"{out} is there already and is not overwritten")
+    _refuse_out(out)
     if labels is not None and as_drawn:
         raise click.UsageError("--as-drawn is for drawn gates, not for --labels")
     if labels is not None:
@@ -103,6 +102,21 @@ def learn(
     _show(learned, written)
 
 
+def _refuse_out(out: Path) -> None:
+    """Refuse a template that could not be written or read, before the work is done."""
+    from cytoflow_car.template import is_template_name
+
+    if out.suffix != ".toml" or not is_template_name(out.stem):
+        raise click.UsageError(
+            f"--template {out.name}: expected small letters, digits and _, then .toml"
+        )
+    if not out.parent.is_dir():
+        raise click.UsageError(f"no folder {out.parent}")
+    for path in (out, out.with_suffix(".training.json"), out.with_suffix(".spillover.csv")):
+        if path.exists():
+            raise click.UsageError(f"{path} is there already and is not overwritten")
+
+
 def _populations(given: Sequence[str]) -> dict[str, str]:
     found = {}
     for text in given:
@@ -111,6 +125,8 @@ def _populations(given: Sequence[str]) -> dict[str, str]:
             raise click.UsageError(
                 f"--population {text!r}: expected NAME=LABEL or NAME=LABEL+LABEL"
             )
+        if name.strip() in found:
+            raise click.UsageError(f"--population {name.strip()!r} stands twice; join labels by +")
         found[name.strip()] = labels.strip()
     if not found:
         raise click.UsageError("--labels needs at least one --population")

@@ -16,12 +16,21 @@ import click
     "--gain-sd", type=click.FloatRange(min=0), help="Drift between sessions: SD of log10 gain."
 )
 @click.option("--small", is_flag=True, help="Fewer time points, for a folder of a few megabytes.")
+@click.option("--labels", is_flag=True, help="Also write what each event was made as, labels/.")
 def simulate(
-    out: Path, patients: int, events: int, seed: int, gain_sd: float | None, small: bool
+    out: Path,
+    patients: int,
+    events: int,
+    seed: int,
+    gain_sd: float | None,
+    small: bool,
+    labels: bool,
 ) -> None:
     """Write a simulated study into the new folder OUT, with the truth in truth.csv."""
     from cytoflow_car.simulate import simulate_cohort
 
     drift = {} if gain_sd is None else {"gain_sd": gain_sd}
-    simulate_cohort(out, patients=patients, events=events, seed=seed, small=small, **drift)
+    simulate_cohort(
+        out, patients=patients, events=events, seed=seed, small=small, labels=labels, **drift
+    )
     click.echo(f"study: {out}")

@@ -8,8 +8,14 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from cytoflow_car.errors import GateError
-from cytoflow_car.gating.confidence import confidence_of, steadiness
+from cytoflow_car.gating.confidence import (
+    agreement_with_errors,
+    confidence_with,
+    joint_agreement,
+    steadiness,
+)
 from cytoflow_car.gating.equal_error import equal_error_cut
+from cytoflow_car.gating.internal import LIKELY, errors_of_cut
 from cytoflow_car.gating.placing import (
     ControlSummary,
     Keep,
@@ -149,12 +155,12 @@ class ControlCut(OneMarker):
             moved = f", {drift}"
             if at < highest:
                 moved += f"; lowered from {highest:.4g} to where errors of both kinds are equal"
-        expected = self._steadiness(parent, control, drift, at, limits)
+        expected, most = self._agreement(parent, control, drift, at)
         between = f"{limits[0]:.4g} to {limits[1]:.4g}"
         return Threshold(
             at,
             # What an unknown drift does to the agreement cannot be told.
-            round(confidence_of(expected) * (0.5 if drift is None else 1.0), 3),
+            round(confidence_with(expected, most) * (0.5 if drift is None else 1.0), 3),
             f"P{100 * quantile:.4g} of {control.n_events} events of {control.kind} control "
             f"(95 % limits {between}){moved}; expected agreement {expected:.3f}",
             source=f"{control.kind} {control.sample_id} P{100 * quantile:.4g} ({between})",
@@ -162,23 +168,44 @@ class ControlCut(OneMarker):
         )
 
     def _steadiness(
-        self,
-        parent: Parent,
-        control: ControlSummary,
-        drift: Drift | None,
-        at: float,
-        limits: tuple[float, float],
+        self, parent: Parent, control: ControlSummary, drift: Drift | None, at: float
     ) -> float:
-        """Return the agreement of the cut with itself, moved to the limits of the quantile.
+        """Return the agreement of the cut with itself when the quantile is off by its noise.
 
-        Most cuts lie nearer to the true one than the limits, but the noise of the drift comes on
-        top. A lowered cut is moved as far as the quantile from which it was lowered.
+        A lowered cut is moved as far as the quantile from which it was lowered.
         """
-        found = control_quantile(control, self._quantile(control))
+        quantile = self._quantile(control)
+        found = control_quantile(control, quantile)
         gain = 1.0 if drift is None else drift.gain
+        limits = [
+            found,
+            *(end for share in LIKELY for end in quantile_limits(control, quantile, share)),
+        ]
         cuts = [at + gain * (limit - found) for limit in limits]
         values = parent.values(self.marker)
         return steadiness(values >= at, (values >= cut for cut in cuts))
+
+    def _agreement(
+        self, parent: Parent, control: ControlSummary, drift: Drift | None, at: float
+    ) -> tuple[float, float]:
+        """Return the expected agreement, and how many events the population has at most.
+
+        Background inside, positive events missed, and noise of the quantile take from it.
+        """
+        values = parent.values(self.marker)
+        aligned = Drift(1.0, 0.0) if drift is None else drift
+        background = count_above(control, aligned.to_control(at)) / control.n_events
+        lower = {
+            share: aligned.from_control(control_quantile(control, 1.0 - share))
+            for share in self.shares_beyond
+        }
+        n_false, n_missed = errors_of_cut(values, lower, control.n_events, at, background)
+        n_kept = int(np.count_nonzero(values >= at))
+        expected = joint_agreement(
+            agreement_with_errors(n_kept, n_false, n_missed),
+            self._steadiness(parent, control, drift, at),
+        )
+        return expected, n_kept + n_missed
 
     def _equal_error(
         self, parent: Parent, control: ControlSummary, drift: Drift, highest: float

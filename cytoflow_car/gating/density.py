@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-from scipy import ndimage
+from scipy import ndimage, special
 
 from cytoflow_car.model.events import Values
 
@@ -75,11 +75,20 @@ class Valley:
         1 − (height of the valley / height of its lower neighbouring peak): 1 is empty, 0 is none.
     surprise
         By how many standard deviations (Poisson) the lower peak stands above the valley.
+    lowest, highest
+        Between them the density is no higher than at the bottom by more than its noise.
+    above, below
+        Events of the left peak that lie above the valley, and of the right one below it, if both
+        peaks are normal and have equal parts of what lies at the bottom.
     """
 
     at: float
     depth: float
     surprise: float
+    lowest: float
+    highest: float
+    above: float
+    below: float
 
 
 def find_valleys(density: Density) -> list[Valley]:
@@ -89,8 +98,7 @@ def find_valleys(density: Density) -> list[Valley]:
     valley beside it is none.
     """
     counts = density.counts
-    # A smoothed bin averages over about this many bins, which makes its noise smaller.
-    effective = 2.0 * np.sqrt(np.pi) * density.bandwidth
+    effective = effective_bins(density)
     peaks = _turning_points(counts, np.greater)
     while len(peaks) > 1:
         bottoms = [
@@ -103,11 +111,7 @@ def find_valleys(density: Density) -> list[Valley]:
         weakest = int(np.argmin(rises))
         if rises[weakest] >= 3.0:
             return [
-                Valley(
-                    at=_middle_of_flat(density, left, bottom, right),
-                    depth=1.0 - float(counts[bottom] / min(counts[left], counts[right])),
-                    surprise=rise,
-                )
+                _describe_valley(density, left, bottom, right, rise)
                 for left, right, bottom, rise in zip(peaks, peaks[1:], bottoms, rises, strict=False)
             ]
         lower = weakest if counts[peaks[weakest]] < counts[peaks[weakest + 1]] else weakest + 1
@@ -119,16 +123,77 @@ def _surprise(peak: float, bottom: float, effective: float) -> float:
     return float((peak - bottom) * effective / np.sqrt((peak + bottom) * effective + 1.0))
 
 
-def _middle_of_flat(density: Density, left: int, bottom: int, right: int) -> float:
-    """Middle of the stretch that is as low as the valley within its own noise."""
+def _describe_valley(
+    density: Density, left: int, bottom: int, right: int, surprise: float
+) -> Valley:
     counts = density.counts
-    level = counts[bottom] + 0.02 * (min(counts[left], counts[right]) - counts[bottom])
+    lower = float(min(counts[left], counts[right]))
+    level = float(counts[bottom]) + 0.02 * (lower - float(counts[bottom]))
+    first, last = _stretch(counts, left, bottom, right, level)
+    at = float((density.grid[first] + density.grid[last]) / 2.0)
+    effective = effective_bins(density)
+    noise = float(np.sqrt(counts[bottom] * effective + 1.0)) / effective
+    lowest, highest = _stretch(
+        counts, left, bottom, right, max(level, float(counts[bottom]) + noise)
+    )
+    # One event more than was seen: an empty valley is not known to be empty.
+    height = float(counts[bottom]) + 1.0 / effective
+    middle = (first + last) / 2.0
+    return Valley(
+        at=at,
+        depth=1.0 - float(counts[bottom]) / lower,
+        surprise=surprise,
+        lowest=float(density.grid[lowest]),
+        highest=float(density.grid[highest]),
+        above=_tail_beyond(float(counts[left]), middle - left, height / 2.0),
+        below=_tail_beyond(float(counts[right]), right - middle, height / 2.0),
+    )
+
+
+def errors_at(scaled: Values, at: float) -> tuple[float, float]:
+    """Return how many events of the lower peak lie above a cut, and of the higher peak below it.
+
+    Either peak is the highest place of its side, taken to be normal, and has half of what lies at
+    the cut. With fewer than 50 events, or all on one side, none.
+    """
+    if scaled.size < 50 or not scaled.min() < at < scaled.max() or np.ptp(scaled) == 0:
+        return 0.0, 0.0
+    density = estimate_density(scaled)
+    cut = int(np.searchsorted(density.grid, at))
+    if not 0 < cut < density.grid.size:
+        return 0.0, 0.0
+    left = int(np.argmax(density.counts[:cut]))
+    right = cut + int(np.argmax(density.counts[cut:]))
+    height = float(density.counts[cut]) + 1.0 / effective_bins(density)
+    return (
+        _tail_beyond(float(density.counts[left]), cut - left, height / 2.0),
+        _tail_beyond(float(density.counts[right]), right - cut, height / 2.0),
+    )
+
+
+def effective_bins(density: Density) -> float:
+    """Return over how many bins a smoothed one averages, which makes its noise smaller."""
+    return float(2.0 * np.sqrt(np.pi) * density.bandwidth)
+
+
+def _tail_beyond(peak: float, distance: float, height: float) -> float:
+    """Events of a normal peak that lie beyond a place where so much of its height is left."""
+    if min(peak, height) <= 0.0:
+        return 0.0
+    height = min(height, 0.99 * peak)
+    deviations = float(np.sqrt(2.0 * np.log(peak / height)))
+    mills = float(np.sqrt(np.pi / 2.0) * special.erfcx(deviations / np.sqrt(2.0)))
+    return height * mills * distance / deviations
+
+
+def _stretch(counts: Values, left: int, bottom: int, right: int, level: float) -> tuple[int, int]:
+    """Return the ends of the stretch about the bottom that is no higher than a level."""
     first, last = bottom, bottom
     while first > left and counts[first - 1] <= level:
         first -= 1
     while last < right and counts[last + 1] <= level:
         last += 1
-    return float((density.grid[first] + density.grid[last]) / 2.0)
+    return first, last
 
 
 def _turning_points(counts: Values, compare: np.ufunc) -> list[int]:

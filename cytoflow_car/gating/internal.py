@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 import numpy as np
+from scipy import stats
 
+from cytoflow_car.gating.confidence import (
+    agreement_with_errors,
+    confidence_with,
+    joint_agreement,
+    steadiness,
+)
 from cytoflow_car.gating.equal_error import equal_error_cut
 from cytoflow_car.gating.placing import Keep, Parent, References, Threshold, place_threshold
-from cytoflow_car.gating.thresholds import OneMarker, insensitivity, keep_prior
+from cytoflow_car.gating.thresholds import OneMarker, keep_prior
+from cytoflow_car.model.events import Values
 from cytoflow_car.model.gate import Background, Gate, Placement, RectangleGate
 
 
@@ -69,22 +78,91 @@ class InternalCut(OneMarker):
         source = Parent(self.negative, parent.prepared, references.rows[self.negative])
         negatives = source.values(self.marker)
         if negatives.size < self.least_events / 20:
-            values = parent.values(self.marker)
-            return keep_prior(self, values, f"only {negatives.size} events of {self.negative}")
+            return keep_prior(self, parent, f"only {negatives.size} events of {self.negative}")
+        values = parent.values(self.marker)
         few = negatives.size < self.least_events
         least_above = self.least_events * (1.0 - self.quantile)
         quantile = 1.0 - least_above / negatives.size if few else self.quantile
         highest = float(np.quantile(negatives, quantile))
         lower = {share: float(np.quantile(negatives, 1.0 - share)) for share in self.shares_beyond}
-        at = equal_error_cut(parent.values(self.marker), lower, negatives.size, highest)
+        at = equal_error_cut(values, lower, negatives.size, highest)
+        expected, most = self._agreement(values, negatives, lower, quantile, at)
         lowered = f"; lowered from {highest:.4g} to where errors of both kinds are equal"
         return Threshold(
             at,
-            max(
-                round(min(1.0, negatives.size / self.least_events) ** 0.5, 3),
-                insensitivity(parent.values(self.marker), at, self.keep),
-            ),
+            confidence_with(expected, most),
             f"P{100 * quantile:.4g} of {negatives.size} events of {self.negative}"
-            + (lowered if at < highest else ""),
+            + (lowered if at < highest else "")
+            + f"; expected agreement {expected:.3f}",
             flags=("NEGATIVES_FEW_EVENTS",) if few else (),
         )
+
+    def _agreement(
+        self,
+        values: Values,
+        negatives: Values,
+        lower: Mapping[float, float],
+        quantile: float,
+        at: float,
+    ) -> tuple[float, float]:
+        """Return the expected agreement, and how many events the population has at most.
+
+        Background inside, positive events missed, and noise of the quantile take from it.
+        """
+        background = float(np.mean(negatives >= at))
+        n_false, n_missed = errors_of_cut(values, lower, negatives.size, at, background)
+        kept = values >= at
+        # The quantile of so many events is itself uncertain: their number above it is binomial.
+        found = float(np.quantile(negatives, quantile))
+        steps = [end for share in LIKELY for end in quantile_ends(negatives, quantile, share)]
+        moved = (values >= at + end - found for end in (found, *steps))
+        n_kept = int(np.count_nonzero(kept))
+        expected = joint_agreement(
+            agreement_with_errors(n_kept, n_false, n_missed), steadiness(kept, moved)
+        )
+        return expected, n_kept + n_missed
+
+
+#: Middles of five equally likely parts of what a quantile may be: limits that hold it with
+#: probability 0.8 and 0.4, and itself.
+LIKELY = (0.8, 0.4)
+
+
+def quantile_ends(values: Values, quantile: float, confidence: float) -> tuple[float, float]:
+    """Return limits between which a quantile of what the values were drawn from lies."""
+    outside = (1.0 - confidence) / 2.0
+    ranks = stats.binom.ppf([outside, 1.0 - outside], values.size, quantile)
+    low, high = np.quantile(values, np.clip(ranks / max(values.size - 1, 1), 0.0, 1.0))
+    return float(low), float(high)
+
+
+def errors_of_cut(
+    values: Values, lower: Mapping[float, float], n_negative: int, at: float, background: float
+) -> tuple[float, float]:
+    """Return how many background events a cut is expected to hold, and positive ones to miss.
+
+    Positive events are those that the specimen has more than a negative population above one of
+    its upper quantiles, less one standard deviation of counting.
+
+    Parameters
+    ----------
+    values
+        (n,) the specimen's events, n >= 1.
+    lower
+        Cut by the share of the negative population above it.
+    n_negative
+        Events of the negative population.
+    at
+        The cut.
+    background
+        Share of the negative population above it.
+    """
+    share_inside = float(np.mean(values >= at))
+    positive = max(0.0, (share_inside - background) / (1.0 - background))
+    n_false = values.size * min(share_inside, background * (1.0 - positive))
+    noise_of_one = (1.0 / values.size + 1.0 / n_negative) ** 0.5
+    found = positive
+    for expected, cut in lower.items():
+        excess = (float(np.mean(values >= cut)) - expected) / (1.0 - expected)
+        found = max(found, excess - noise_of_one * expected**0.5)
+    return n_false, values.size * (found - positive)

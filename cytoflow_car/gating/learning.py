@@ -110,7 +110,7 @@ def learn_gate(
     markers = tuple(dict.fromkeys(gates[0].markers))
     as_drawn = replace(rule, gate=gates[0])
     if unmoved & set(markers):
-        return LearnedGate(as_drawn, (), {gates[0].method: 1.0})
+        return LearnedGate(replace(as_drawn, agreement=1.0), (), {gates[0].method: 1.0})
     usable = [
         number
         for number, item in enumerate(files, start=1)
@@ -146,9 +146,8 @@ def learn_gate(
     gate = chosen.get(best, chosen["registered"])
     if isinstance(gate, Registered):
         gate = replace(gate, agreement=round(scores["registered"], 4))
-    return LearnedGate(
-        replace(rule, gate=gate), training if isinstance(gate, Registered) else (), scores
-    )
+        return LearnedGate(replace(rule, gate=gate), training, scores)
+    return LearnedGate(replace(rule, gate=gate, agreement=round(scores[best], 4)), (), scores)
 
 
 def learn_density(

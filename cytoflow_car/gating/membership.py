@@ -79,10 +79,10 @@ def _within(
     dimension: Dimension, low: float, high: float, prepared: PreparedEvents, rows: Rows
 ) -> Mask:
     """Tell whose value is at least `low` and below `high`."""
-    if not _is_large_share(rows, prepared):
+    if not is_large_share(rows, prepared):
         return _exactly_within(dimension, low, high, prepared, rows)
-    estimates, slack = prepared.events.estimate(prepared.columns[dimension.marker])
-    estimates = estimates.take(rows)
+    (estimate,) = prepared.estimate([dimension.marker])
+    estimates = estimate.values.take(rows)
     inside = np.ones(rows.size, dtype=bool)
     clear = ~np.isnan(estimates)
     # A bound beyond float32 leaves nothing clear.
@@ -90,7 +90,7 @@ def _within(
         for bound in (low, high):
             if np.isfinite(bound):
                 # Estimate and bound are rounded to float32 before they are compared.
-                around = slack + 4.0 * float(np.finfo(np.float32).eps) * abs(bound)
+                around = estimate.slack + 4.0 * float(np.finfo(np.float32).eps) * abs(bound)
                 above = estimates > bound + around
                 clear &= above | (estimates < bound - around)
                 inside &= above if bound == low else ~above
@@ -107,20 +107,17 @@ def _exactly_within(
     return (values >= low) & (values < high if high < np.inf else True)
 
 
-def _is_large_share(rows: Rows, prepared: PreparedEvents) -> bool:
+def is_large_share(rows: Rows, prepared: PreparedEvents) -> bool:
     """Tell whether estimating all events is cheaper than fetching these singly."""
     return rows.size >= _WORTH_ESTIMATING and 8 * rows.size > len(prepared)
 
 
 def _in_polygon(gate: PolygonGate, prepared: PreparedEvents, rows: Rows) -> Mask:
-    if not _is_large_share(rows, prepared):
+    if not is_large_share(rows, prepared):
         return _exactly_in_polygon(gate, prepared, rows)
-    x, y = (
-        prepared.events.estimate(prepared.columns[dimension.marker])
-        for dimension in gate.dimensions
-    )
-    grid = lay_grid(gate, (x[1], y[1]))
-    sides = grid.sides((x[0].take(rows), y[0].take(rows)))
+    x, y = prepared.estimate([dimension.marker for dimension in gate.dimensions])
+    grid = lay_grid(gate, (x.slack, y.slack))
+    sides = grid.sides((x.values.take(rows), y.values.take(rows)))
     inside: Mask = sides == Side.INSIDE
     unclear = np.flatnonzero(sides == Side.UNCLEAR)
     inside[unclear] = _exactly_in_polygon(gate, prepared, rows[unclear])

@@ -8,13 +8,13 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from cytoflow_car.errors import GateError
+from cytoflow_car.gating.confidence import confidence_of
 from cytoflow_car.gating.density import estimate_density, find_valleys
 from cytoflow_car.gating.placing import Parent, References
 from cytoflow_car.gating.thresholds import (
     LEAST_DEPTH,
-    PRIOR_KEPT,
-    insensitivity,
-    valley_confidence,
+    prior_confidence,
+    valley_agreement,
 )
 from cytoflow_car.model.events import Rows, Values
 from cytoflow_car.model.gate import Dimension, Placement, PolygonGate
@@ -75,14 +75,15 @@ class Ratio:
         usual = float(np.median(self._log_ratio(parent, dimensions, usual_rows)))
         relative = self._log_ratio(parent, dimensions, parent.rows) - usual
         low, prior, high = np.log10([self.low, self.prior, self.high])
-        at, confidence, reason = prior, PRIOR_KEPT, "no valley"
+        at, reason = prior, "no valley"
+        confidence = prior_confidence(relative / self.decades, prior / self.decades, "above")
         valleys = find_valleys(estimate_density(relative)) if relative.size >= 50 else []
         usable = [item for item in valleys if low <= item.at <= high and item.depth >= LEAST_DEPTH]
         if usable:
             best = min(usable, key=lambda item: abs(item.at - prior))
-            at, confidence = best.at, max(PRIOR_KEPT, valley_confidence(best))
-            reason = f"valley, {best.depth:.0%} deep"
-        confidence = max(confidence, insensitivity(10.0**relative, 10.0**at, "above"))
+            expected = valley_agreement(relative, best, usable, prior, "above")
+            at, confidence = best.at, confidence_of(expected)
+            reason = f"valley, {best.depth:.0%} deep; expected agreement {expected:.3f}"
         gate = self._half_plane(dimensions, at + usual)
         return Placement(
             gate,

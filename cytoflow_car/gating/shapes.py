@@ -8,6 +8,14 @@ from typing import Literal
 import numpy as np
 
 from cytoflow_car.errors import GateError
+from cytoflow_car.gating.combining import confidence_elsewhere, confidence_of_combination
+from cytoflow_car.gating.confidence import (
+    agreement_of,
+    confidence_of,
+    confidence_with,
+    joint_agreement,
+    steadiness,
+)
 from cytoflow_car.gating.control import ControlCut
 from cytoflow_car.gating.internal import InternalCut
 from cytoflow_car.gating.placing import (
@@ -17,7 +25,14 @@ from cytoflow_car.gating.placing import (
     ThresholdMethod,
     rectangle,
 )
-from cytoflow_car.gating.thresholds import PRIOR_KEPT, Fixed, Tail, ValleyCut
+from cytoflow_car.gating.thresholds import (
+    PRIOR_KEPT,
+    Fixed,
+    Tail,
+    ValleyCut,
+    cut_at,
+    fixed_confidences,
+)
 from cytoflow_car.model.gate import (
     Background,
     BooleanGate,
@@ -43,12 +58,25 @@ class Rectangle:
         return tuple(dict.fromkeys(side.marker for side in self.sides))
 
     def place(self, parent: Parent, references: References) -> Placement:
-        """Place every side; the box is as sure as its least sure side."""
+        """Place every side; what one is unsure of adds to what the others are."""
         cuts = [side.threshold(parent, references) for side in self.sides]
+        fixed = [number for number, side in enumerate(self.sides) if isinstance(side, Fixed)]
+        if fixed and len(self.sides) > 1:
+            bounds = [side for side in self.sides if isinstance(side, Fixed)]
+            rows = parent.rows
+            for side, cut in zip(self.sides, cuts, strict=True):
+                if not isinstance(side, Fixed):
+                    rows = rows[
+                        cut_at(parent.prepared.values(side.marker, rows), cut.at, side.keep)
+                    ]
+            among = Parent(parent.name, parent.prepared, rows)
+            for number, confidence in zip(fixed, fixed_confidences(among, bounds), strict=True):
+                cuts[number] = replace(cuts[number], confidence=confidence)
         return _joined(
             Placement(rectangle(parent, list(self.sides), cuts), self.method, 1.0, ""),
             list(self.sides),
             cuts,
+            parent.rows.size,
         )
 
 
@@ -72,14 +100,17 @@ class Quadrant:
         gate = QuadrantGate(
             tuple(parent.dimension(side.marker) for side in sides), tuple(cut.at for cut in cuts)
         )
-        return _joined(Placement(gate, self.method, 1.0, ""), sides, cuts)
+        return _joined(Placement(gate, self.method, 1.0, ""), sides, cuts, parent.rows.size)
 
 
-def _joined(placement: Placement, sides: list[ThresholdMethod], cuts: list[Threshold]) -> Placement:
+def _joined(
+    placement: Placement, sides: list[ThresholdMethod], cuts: list[Threshold], n_parent: int
+) -> Placement:
     """Give a placement the confidence, reasons, sources and flags of its cuts."""
+    expected = joint_agreement(*(agreement_of(cut.confidence) for cut in cuts))
     return replace(
         placement,
-        confidence=min(cut.confidence for cut in cuts),
+        confidence=confidence_with(expected, n_parent),
         reason="; ".join(
             f"{side.marker}: {cut.reason}" for side, cut in zip(sides, cuts, strict=True)
         ),
@@ -181,13 +212,17 @@ class Singlet:
                 parent, low, high, PRIOR_KEPT, "the ratio has no width; prior kept", True
             )
         low, high = center - self.deviations * spread, center + self.deviations * spread
-        inside = float(np.mean((ratio >= low) & (ratio <= high)))
+        kept = (ratio >= low) & (ratio <= high)
+        # Who draws the band by hand draws it a standard deviation wider or narrower.
+        widths = (low - spread, high + spread), (low + spread, high - spread)
+        expected = steadiness(kept, ((ratio >= a) & (ratio <= b) for a, b in widths))
         return self._band(
             parent,
             max(low, 0.0),
             high,
-            round(min(1.0, inside / 0.7), 3),
-            f"ratio {center:.3g} ± {self.deviations:g} × {spread:.2g}, holds {inside:.1%}",
+            confidence_of(expected),
+            f"ratio {center:.3g} ± {self.deviations:g} × {spread:.2g}, "
+            f"holds {np.mean(kept):.1%}; expected agreement {expected:.3f}",
             False,
         )
 
@@ -234,6 +269,7 @@ class Reference:
         return replace(
             placement,
             method=self.method,
+            confidence=min(placement.confidence, confidence_elsewhere(parent, placement)),
             reason=f"as {self.population}: {placement.reason}",
             # The rate is taken to be the same in this parent: T cells for T-cell subsets.
             background=None if background is None else replace(background, parent=parent.name),
@@ -262,7 +298,7 @@ class Boolean:
         return ()
 
     def place(self, parent: Parent, references: References) -> Placement:
-        """Return the combination; it is as sure as the least sure of its populations."""
+        """Return the combination; it is as unsure as what hinges on unsure populations."""
         used = [
             references.placements[name.removeprefix("!")]
             for name in self.populations
@@ -271,7 +307,7 @@ class Boolean:
         return Placement(
             BooleanGate(self.operation, self.populations),
             self.method,
-            min((placement.confidence for placement in used), default=1.0),
+            confidence_of_combination(parent, references, self.operation, self.populations),
             f"{self.operation} of {', '.join(self.populations)}",
             source="; ".join(dict.fromkeys(item.source for item in used if item.source)),
             flags=tuple(dict.fromkeys(flag for item in used for flag in item.flags)),

@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal, Protocol
 
 import numpy as np
 
+from cytoflow_car.gating.around_prior import USUAL_SHIFT
+from cytoflow_car.gating.confidence import (
+    LEAST_EVENTS,
+    MOST_SURE_OF_PRIOR,
+    Mask,
+    agreement,
+    agreement_with_errors,
+    confidence_of,
+    confidence_with,
+    joint_agreement,
+    steadiness,
+)
 from cytoflow_car.gating.density import (
     Valley,
+    errors_at,
     estimate_density,
     find_negative_peak,
     find_valleys,
 )
 from cytoflow_car.gating.placing import (
+    MOST_EVENTS,
     Keep,
     Parent,
     References,
@@ -22,9 +37,16 @@ from cytoflow_car.gating.placing import (
 )
 from cytoflow_car.model.events import Values
 from cytoflow_car.model.gate import Placement
+from cytoflow_car.model.scale import Scale
 
 #: Confidence of a gate that stays at its prior because the data did not say where to put it.
 PRIOR_KEPT = 0.2
+
+#: A gain that is a quarter higher or lower, as it comes about from day to day, on a scale.
+USUAL_DRIFT = 0.02
+
+#: So many events tell how sure a fixed cut is, if enough of them lie inside.
+_FEW_LOOKED_AT = 1_000
 
 #: A valley less deep than this share of its lower peak is not believed.
 LEAST_DEPTH = 0.3
@@ -68,8 +90,40 @@ class Fixed(OneMarker):
     at: float
 
     def threshold(self, parent: Parent, references: References) -> Threshold:
-        """Return the template's value."""
-        return Threshold(self.at, 1.0, f"fixed at {self.at:g} by the template")
+        """Return the template's value, as sure as few events lie within its usual shift."""
+        (confidence,) = fixed_confidences(parent, (self,))
+        return Threshold(self.at, confidence, f"fixed at {self.at:g} by the template")
+
+
+def fixed_confidences(parent: Parent, cuts: Sequence[Fixed]) -> list[float]:
+    """Return the confidence of each of the cuts that bound a box together.
+
+    A cut is moved by a usual drift of gain either way, and matters for those events only that the
+    others keep. A small sample tells, unless the box holds too few of it.
+    """
+    found: list[float] = []
+    for most in (_FEW_LOOKED_AT, MOST_EVENTS // 5):
+        step = max(1, -(-parent.rows.size // most))
+        rows = parent.rows[::step]
+        values = [parent.prepared.values(cut.marker, rows) for cut in cuts]
+        kept = [cut_at(own, cut.at, cut.keep) for cut, own in zip(cuts, values, strict=True)]
+        inside = np.logical_and.reduce(kept)
+        found = []
+        for number, (cut, own) in enumerate(zip(cuts, values, strict=True)):
+            scale = parent.prepared.scales[cut.marker]
+            at = scale.forward(np.asarray([cut.at]))
+            ends = scale.inverse(np.concatenate([at - USUAL_DRIFT, at + USUAL_DRIFT]))
+            others = np.logical_and.reduce(
+                [mask for other, mask in enumerate(kept) if other != number]
+                or [np.ones(rows.size, dtype=bool)]
+            )
+            moved = [others & cut_at(own, float(end), cut.keep) for end in ends]
+            most_inside = max(int(np.count_nonzero(mask)) for mask in (inside, *moved))
+            expected = steadiness(inside, moved, step=step)
+            found.append(confidence_with(expected, step * most_inside))
+        if step == 1 or np.count_nonzero(inside) >= LEAST_EVENTS:
+            break
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +144,9 @@ class ValleyCut(OneMarker):
         Valleys less deep than this (0 to 1, share of the lower peak) are not believed.
     smoothing
         Multiplies the bandwidth of the density.
+    offset
+        How far beside the valley the cut lies, in scale units: people do not always cut at valleys.
+        `prior`, `low` and `high` are about the valley; a prior that stays is moved as well.
     """
 
     method: Literal["valley"]
@@ -100,17 +157,19 @@ class ValleyCut(OneMarker):
     high: float
     least_depth: float = LEAST_DEPTH
     smoothing: float = 1.0
+    offset: float = 0.0
     least_events: ClassVar[int] = 50
 
     def threshold(self, parent: Parent, references: References) -> Threshold:
         """Find the valley, or keep the prior and say why."""
         values = parent.values(self.marker)
-        if values.size < self.least_events:
-            return keep_prior(self, values, f"only {values.size} events")
         scale = parent.prepared.scales[self.marker]
+        kept = replace(self, prior=self._beside(self.prior, scale))
+        if values.size < self.least_events:
+            return keep_prior(kept, parent, f"only {values.size} events")
         scaled = scale.forward(values)
         if np.ptp(scaled) == 0:
-            return keep_prior(self, values, "all values are equal")
+            return keep_prior(kept, parent, "all values are equal")
         valleys = find_valleys(estimate_density(scaled, smoothing=self.smoothing))
         low, prior, high = scale.forward(np.asarray([self.low, self.prior, self.high]))
         usable = [
@@ -119,25 +178,70 @@ class ValleyCut(OneMarker):
             if low <= valley.at <= high and valley.depth >= self.least_depth
         ]
         if not usable:
-            return keep_prior(self, values, f"no valley between {self.low:g} and {self.high:g}")
+            return keep_prior(kept, parent, f"no valley between {self.low:g} and {self.high:g}")
         deepest = max(valley.depth for valley in usable)
-        best = min(
-            (valley for valley in usable if valley.depth >= 0.5 * deepest),
-            key=lambda valley: abs(valley.at - prior),
-        )
-        at = float(scale.inverse(np.asarray([best.at]))[0])
+        usable = [valley for valley in usable if valley.depth >= 0.5 * deepest]
+        best = min(usable, key=lambda valley: abs(valley.at - prior))
+        bottom = float(scale.inverse(np.asarray([best.at]))[0])
+        at = self._beside(bottom, scale)
+        expected = valley_agreement(scaled, best, usable, prior, self.keep, offset=self.offset)
         return Threshold(
             at,
-            max(valley_confidence(best), insensitivity(values, at, self.keep)),
-            f"valley at {at:.4g}, {best.depth:.0%} deep, "
-            f"{best.surprise:.0f} deviations beyond counting noise",
+            confidence_of(expected),
+            f"valley at {bottom:.4g}, {best.depth:.0%} deep, "
+            f"{best.surprise:.0f} deviations beyond counting noise; "
+            f"expected agreement {expected:.3f}"
+            + (f"; cut {self.offset:+.3g} scale units beside it" if self.offset else ""),
         )
 
+    def _beside(self, valley: float, scale: Scale) -> float:
+        """Return where the cut of a valley lies, both in data units."""
+        if not self.offset:
+            return valley
+        return float(scale.inverse(scale.forward(np.asarray([valley])) + self.offset)[0])
 
-def valley_confidence(valley: Valley) -> float:
-    """Return the confidence of a cut in a valley."""
-    # Full confidence needs a deep valley and peaks that stand clear of their own counting noise.
-    return round(float(valley.depth * min(1.0, valley.surprise / 10.0)), 3)
+
+def valley_agreement(
+    scaled: Values,
+    best: Valley,
+    usable: list[Valley],
+    prior: float,
+    keep: Keep,
+    *,
+    offset: float = 0.0,
+) -> float:
+    """Return the expected agreement of a cut in a valley.
+
+    Three things take from it: where the peaks overlap, events are on the wrong side; within its
+    counting noise the valley may lie elsewhere; and another valley may be the one that is meant.
+
+    Parameters
+    ----------
+    scaled
+        (n,) the parent's events, on the scale on which the valley was found.
+    best, usable
+        The valley that was taken, and all among which it was.
+    prior
+        Where it was looked for, on that scale.
+    offset
+        How far beside the valley the cut lies.
+    """
+    kept = cut_at(scaled, best.at + offset, keep)
+    n_kept = int(np.count_nonzero(kept))
+    n_false, n_missed = (best.above, best.below) if keep == "above" else (best.below, best.above)
+    ends = (cut_at(scaled, end + offset, keep) for end in (best.lowest, best.highest))
+    # Each is as likely to be meant as a usual shift of the prior would bring it there.
+    away = (np.asarray([valley.at for valley in usable]) - prior) / USUAL_SHIFT
+    chances = np.exp(-0.5 * (away**2 - (best.at - prior) ** 2 / USUAL_SHIFT**2))
+    chosen = np.average(
+        [agreement(kept, cut_at(scaled, valley.at + offset, keep)) for valley in usable],
+        weights=chances,
+    )
+    return joint_agreement(
+        agreement_with_errors(n_kept, min(n_false, n_kept), n_missed),
+        steadiness(kept, ends),
+        float(chosen),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,17 +269,24 @@ class Tail(OneMarker):
         values = parent.values(self.marker)
         peak = find_negative_peak(values, self.prior)
         if peak is None:
-            return keep_prior(self, values, f"too few events below {self.prior:g}")
+            return keep_prior(self, parent, f"too few events below {self.prior:g}")
         at = peak.center + self.deviations * peak.spread
+        moved = [cut_at(values, at + side * peak.spread, self.keep) for side in (-1.0, 1.0)]
+        expected = steadiness(cut_at(values, at, self.keep), moved)
+        most = max(int(np.count_nonzero(mask)) for mask in moved)
         return Threshold(
             at,
-            round(min(1.0, (peak.n_events / 1000.0) ** 0.5), 3),
+            confidence_with(expected, most),
             f"{self.deviations:g} standard deviations above the negative peak "
-            f"({peak.center:.4g}, {peak.spread:.4g}; {peak.n_events} events)",
+            f"({peak.center:.4g}, {peak.spread:.4g}; {peak.n_events} events); "
+            f"expected agreement {expected:.3f}",
         )
 
 
 class _HasPrior(Protocol):
+    @property
+    def marker(self) -> str: ...
+
     @property
     def prior(self) -> float: ...
 
@@ -184,33 +295,49 @@ class _HasPrior(Protocol):
 
 
 def keep_prior(
-    method: _HasPrior, values: Values, why: str, *flags: str, source: str = ""
+    method: _HasPrior, parent: Parent, why: str, *flags: str, source: str = ""
 ) -> Threshold:
-    """Return the template's prior, flagged, because the data did not say where to cut.
-
-    Parameters
-    ----------
-    values
-        (n,) the parent's events: the prior is as sure as few of them lie close to it.
-    """
+    """Return the template's prior, flagged, because the data did not say where to cut."""
+    scale = parent.prepared.scales[method.marker]
+    scaled = scale.forward(parent.values(method.marker))
+    at = float(scale.forward(np.asarray([method.prior]))[0])
     return Threshold(
         method.prior,
-        max(PRIOR_KEPT, insensitivity(values, method.prior, method.keep)),
+        prior_confidence(scaled, at, method.keep),
         f"{why}; prior {method.prior:g} kept",
         source,
         (*flags, "PRIOR_KEPT"),
     )
 
 
-def insensitivity(values: Values, at: float, keep: Keep) -> float:
-    """Tell how little a cut's exact place matters: 0 to 0.9.
+def prior_confidence(scaled: Values, at: float, keep: Keep) -> float:
+    """Return the confidence of a cut that stays at its prior; parameters as `shift_confidence`."""
+    return min(MOST_SURE_OF_PRIOR, shift_confidence(scaled, at, keep))
 
-    Moving it by a quarter either way must change what is kept by far less than a fifth; a
-    population of fewer than 50 events counts as 50, since nothing below that is quantified. Of a
-    cut at or below 0 a quarter says nothing, so it is 0.
+
+def shift_confidence(scaled: Values, at: float, keep: Keep) -> float:
+    """Return the confidence of a cut that follows no data: the fewer events near it, the more.
+
+    Parameters
+    ----------
+    scaled
+        (n,) the parent's events on the marker's scale.
+    at
+        The cut on that scale. It is moved by a usual drift of gain either way, and what overlaps
+        at it is on the wrong side.
     """
-    if at <= 0:
-        return 0.0
-    near = np.count_nonzero((values >= at / 1.25) & (values < at * 1.25))
-    kept = int(np.count_nonzero(values >= at if keep == "above" else values < at))
-    return round(float(np.clip(1.0 - 5.0 * near / max(kept, 50), 0.0, 0.9)), 3)
+    kept = cut_at(scaled, at, keep)
+    moved = [cut_at(scaled, at + shift, keep) for shift in (-USUAL_DRIFT, USUAL_DRIFT)]
+    n_above, n_below = errors_at(scaled, at)
+    n_false, n_missed = (n_above, n_below) if keep == "above" else (n_below, n_above)
+    n_kept = int(np.count_nonzero(kept))
+    expected = joint_agreement(
+        steadiness(kept, moved), agreement_with_errors(n_kept, min(n_false, n_kept), n_missed)
+    )
+    most = max(int(np.count_nonzero(mask)) for mask in (kept, *moved))
+    return confidence_with(expected, most)
+
+
+def cut_at(values: Values, at: float, keep: Keep) -> Mask:
+    """Return which values lie on the side of a cut that is kept."""
+    return values >= at if keep == "above" else values < at

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import warnings
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from cytoflow_car.interop.xml import read_xml
 
 #: FlowKit takes no population of this name.
 _DOT = re.compile(rb'(<(?:Population|AndNode|OrNode|NotNode)\b[^>]*?\bname=")\.(")')
+_SAMPLE = re.compile(rb'<SampleNode\b[^>]*?\bname="([^"]*)"')
 
 
 def read_workspace(path: Path) -> Mapping[str, GateSet]:
@@ -34,6 +36,14 @@ def read_workspace(path: Path) -> Mapping[str, GateSet]:
     import flowkit
 
     content = read_xml(path).getvalue()
+    doubled = [name for name, n in Counter(_SAMPLE.findall(content)).items() if n > 1]
+    if doubled:
+        # flowkit would keep the last of them and say nothing.
+        raise InteropError(
+            f"two samples named {', '.join(name.decode('utf-8', 'replace') for name in doubled)}",
+            where=path.name,
+            expected="a name of its own for each sample",
+        )
     content, n_dots = _DOT.subn(rb"\1(.)\2", content)
     try:
         with warnings.catch_warnings():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -106,6 +106,23 @@ class Spillover:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Estimate:
+    """One channel of all events, nearly.
+
+    Attributes
+    ----------
+    values
+        (n_events,) float32; NaN where nothing can be said of the exact value.
+    slack
+        No other value is further from the exact one than this, beside the rounding of the exact
+        value to float32.
+    """
+
+    values: npt.NDArray[np.float32]
+    slack: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class CompensatedEvents:
     """Events after compensation (stage COMPENSATED); a column is computed when it is asked for.
 
@@ -160,27 +177,39 @@ class CompensatedEvents:
         values = _whole_events(self.raw.values, rows)
         return CompensatedEvents(Events(values, self.raw.channels), self.unmixing)
 
-    def estimate(self, channel: int) -> tuple[npt.NDArray[np.float32], float]:
-        """Estimate one channel of all events, for comparisons that nearly always are clear.
+    def estimate(self, channels: Sequence[int]) -> list[Estimate]:
+        """Estimate some channels of all events, for comparisons that nearly always are clear.
 
-        One pass in order takes no longer than `column` takes to fetch an eighth of the events
-        singly; `column` decides what is not clear.
+        One pass in order over all events, whatever the number of channels, takes no longer than
+        `column` takes to fetch an eighth of the events singly; `column` decides what is not clear.
 
         Returns
         -------
-        estimates
-            (n_events,) float32; NaN where nothing can be said of the exact value.
-        slack
-            No other estimate is further from the exact value than this, beside the rounding of the
-            exact value to float32.
+        One `Estimate` a channel.
         """
-        weights = self.unmixing[:, channel]
-        if weights[channel] == 1.0 and np.count_nonzero(weights) == 1:
-            with np.errstate(over="ignore", invalid="ignore"):
-                own = self.raw.values[:, channel].astype(np.float32)
-            own[np.isinf(own)] = np.nan
-            return own, 0.0
-        estimates = np.empty(len(self), dtype=np.float32)
+        weights = self.unmixing[:, list(channels)]
+        plain = [
+            self.unmixing[channel, channel] == 1.0 and np.count_nonzero(own) == 1
+            for channel, own in zip(channels, weights.T, strict=True)
+        ]
+        mixed = [place for place, is_plain in enumerate(plain) if not is_plain]
+        found = dict(zip(mixed, self._mixed_estimates(weights[:, mixed]), strict=True))
+        return [
+            found[place] if place in found else self._stored_estimate(channel)
+            for place, channel in enumerate(channels)
+        ]
+
+    def _stored_estimate(self, channel: int) -> Estimate:
+        with np.errstate(over="ignore", invalid="ignore"):
+            own = self.raw.values[:, channel].astype(np.float32)
+        own[np.isinf(own)] = np.nan
+        return Estimate(own, 0.0)
+
+    def _mixed_estimates(self, weights: Values) -> list[Estimate]:
+        if not weights.shape[1]:
+            return []
+        estimates = np.empty((weights.shape[1], len(self)), dtype=np.float32)
+        float32_weights = np.ascontiguousarray(weights.T, dtype=np.float32)
         highest = 0.0
         for block in _blocks(len(self)):
             # A file's numbers may lie at odd addresses; only then are they copied.
@@ -189,15 +218,20 @@ class CompensatedEvents:
                 reach = max(float(events.max()), -float(events.min()))
             # Beyond, and for NaN, float32 arithmetic promises nothing.
             if reach < _MOST_FLOAT32:
-                np.matmul(events, weights.astype(np.float32), out=estimates[block])
+                # One channel after the other, from the cache: a product of matrices would start
+                # threads for so small a block.
+                for own, out in zip(float32_weights, estimates, strict=True):
+                    np.matmul(events, own, out=out[block])
                 highest = max(highest, reach)
             else:
-                estimates[block] = np.nan
+                estimates[:, block] = np.nan
         # Every value, weight, product and sum is off by at most half an epsilon of the largest sum.
         float32 = np.finfo(np.float32)
-        rounding = (weights.size + 4) * float(float32.eps)
-        slack = rounding * highest * float(np.abs(weights).sum()) + float(float32.tiny)
-        return estimates, slack
+        rounding = (len(weights) + 4) * float(float32.eps)
+        return [
+            Estimate(own, rounding * highest * float(np.abs(column).sum()) + float(float32.tiny))
+            for own, column in zip(estimates, weights.T, strict=True)
+        ]
 
 
 def _blocks(n_rows: int) -> Iterator[slice]:

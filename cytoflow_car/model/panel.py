@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
-from cytoflow_car.model.events import CompensatedEvents, Rows, Values
+from cytoflow_car.model.events import CompensatedEvents, Estimate, Rows, Values
 from cytoflow_car.model.scale import Scale
 
 
@@ -43,11 +43,14 @@ class PreparedEvents:
         Column of each marker that the file has.
     scales
         Scale of each such marker.
+    estimates
+        By column, what was estimated before because several gates look at it.
     """
 
     events: CompensatedEvents
     columns: Mapping[str, int]
     scales: Mapping[str, Scale]
+    estimates: Mapping[int, Estimate] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.events)
@@ -55,6 +58,19 @@ class PreparedEvents:
     def take(self, rows: Rows) -> PreparedEvents:
         """Return some of the events as events of their own, at least one."""
         return PreparedEvents(self.events.take(rows), self.columns, self.scales)
+
+    def estimate(self, markers: Sequence[str]) -> list[Estimate]:
+        """Return some markers of all events, nearly."""
+        columns = [self.columns[marker] for marker in markers]
+        if all(column in self.estimates for column in columns):
+            return [self.estimates[column] for column in columns]
+        return self.events.estimate(columns)
+
+    def with_estimates(self, markers: Sequence[str]) -> PreparedEvents:
+        """Return the same events with some markers estimated beforehand."""
+        columns = list(dict.fromkeys(self.columns[marker] for marker in markers))
+        found = dict(zip(columns, self.events.estimate(columns), strict=True))
+        return replace(self, estimates=found)
 
     def values(self, marker: str, rows: Rows | None = None) -> Values:
         """Return one marker in data units, (n_rows,)."""

@@ -13,6 +13,7 @@ from cytoflow_car.errors import StudyError
 from cytoflow_car.fcs import write_fcs
 from cytoflow_car.simulate.course import Patient, draw_patients
 from cytoflow_car.simulate.cytometer import Acquisition, Session, acquire, draw_session
+from cytoflow_car.simulate.labels import LABEL_COLUMNS, label_events
 from cytoflow_car.simulate.panels import CAR_ANTIGEN, PANELS, TIME_STEP_SECONDS
 from cytoflow_car.simulate.plan import Tube, plan_tubes
 from cytoflow_car.simulate.sheets import (
@@ -49,6 +50,7 @@ def simulate_cohort(
     seed: int,
     gain_sd: float = GAIN_SD,
     small: bool = False,
+    labels: bool = False,
 ) -> None:
     """Write a study folder of simulated patients with known truth.
 
@@ -68,6 +70,8 @@ def simulate_cohort(
         SD of log10 gain of a detector between sessions.
     small
         Plan fewer time points, so that the folder stays small.
+    labels
+        Write into ``labels/`` what each event of each file was made as. No other file changes.
 
     Raises
     ------
@@ -102,6 +106,8 @@ def simulate_cohort(
             acquisition,
             began[tube.session] + (number % 60) * _TURNAROUND,
         )
+        if labels:
+            _write_labels(out / "labels" / f"{tube.sample_id}.csv", acquisition, draw, tube)
         if tube.role == "specimen":
             truth += _truth_rows(str(row["file"]), tube, draw, acquisition)
     _write_csv(out / "samples.csv", SAMPLE_COLUMNS, sheet)
@@ -187,6 +193,14 @@ def _write(path: Path, acquisition: Acquisition, began: datetime.datetime) -> No
         "$TIMESTEP": str(TIME_STEP_SECONDS),
     }
     write_fcs(path, acquisition.events, spillover=acquisition.spillover, keywords=keywords)
+
+
+def _write_labels(path: Path, acquisition: Acquisition, draw: Draw, tube: Tube) -> None:
+    path.parent.mkdir(exist_ok=True)
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(LABEL_COLUMNS)
+        writer.writerows(label_events(acquisition, draw, PANELS[tube.name]))
 
 
 def _truth_rows(

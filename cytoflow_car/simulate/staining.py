@@ -80,7 +80,7 @@ def stain(
     """
     antigens = panel.antigens
     brightness = np.array([label.brightness for label in panel.stains])
-    copies = np.array([[_copies(cell, a, draw) for a in antigens] for cell in cells.CLASSES])
+    copies = np.array([[count_copies(cell, a, draw) for a in antigens] for cell in cells.CLASSES])
     spread = np.array([[_spread(cell, a) for a in antigens] for cell in cells.CLASSES])
     pipetted = np.array([drift[a] for a in antigens]) + rng.normal(0.0, 0.04, len(antigens))
     biology = rng.normal(0.0, 0.06, copies.shape)
@@ -220,7 +220,8 @@ def _neighbours() -> tuple[Labels, Labels]:
     return before, after
 
 
-def _copies(cell: cells.CellClass, antigen: str, draw: Draw) -> float:
+def count_copies(cell: cells.CellClass, antigen: str, draw: Draw) -> float:
+    """Return the median thousands of copies of an antigen that a class seems to have in a draw."""
     background = cells.BACKGROUND[antigen]
     if cell.lineage == "blast" and (cell.name, antigen) != ("blast CD19-", "CD19"):
         # An antigen that only some patients' blasts carry multiplies the background.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cytoflow_car.errors import StudyError
-from cytoflow_car.fcs import read_fcs
+from cytoflow_car.fcs import hash_file, read_fcs
 from cytoflow_car.interop.gate_set import GateSet
 from cytoflow_car.model.events import Sample
 from cytoflow_car.study.reference_reading import Labels, read_reference
@@ -91,7 +91,7 @@ def find_hand_gated(
             expected="a file of this name with gates: " + (", ".join(found) or "none was found"),
             advice="Name the folder of the FCS files with --fcs",
         )
-    chosen = list(names) or _evenly(sorted(found), MOST_FILES)
+    chosen = list(dict.fromkeys(names)) or _evenly(sorted(found), MOST_FILES)
     if len(chosen) > MOST_FILES:
         raise StudyError(
             f"{len(chosen)} hand-gated files to learn from", expected=f"1 to {MOST_FILES}"
@@ -167,12 +167,19 @@ def _read_gates(source: Path, known: Mapping[str, Path]) -> dict[str, GateSet]:
 
 def _files_below(folders: Iterable[Path]) -> dict[str, Path]:
     """Return FCS files by name in small letters."""
-    return {
-        path.name.lower(): path
-        for folder in folders
-        for path in ([folder] if folder.is_file() else sorted(folder.rglob("*")))
-        if path.suffix.lower() in _FCS
-    }
+    found: dict[str, Path] = {}
+    for folder in folders:
+        for path in [folder] if folder.is_file() else sorted(folder.rglob("*")):
+            if path.suffix.lower() not in _FCS:
+                continue
+            other = found.setdefault(path.name.lower(), path)
+            if other != path and hash_file(other) != hash_file(path):
+                raise StudyError(
+                    f"two files named {path.name}: in {other.parent.name} and {path.parent.name}",
+                    expected="one file of a name, or copies of it",
+                    advice="Name the folder that is meant with --fcs",
+                )
+    return found
 
 
 def _evenly(names: list[str], most: int) -> list[str]:

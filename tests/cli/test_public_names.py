@@ -12,8 +12,9 @@ import cytoflow_car
 PUBLIC = [
     "CytoflowCarError", "Events", "Measurement", "Sample", "SampleFailure", "SampleJob",
     "SampleResult", "Status", "Template", "__version__", "analyse_sample", "check_study",
-    "compensate", "gate_events", "inspect_file", "list_templates", "load_template", "read_fcs",
-    "read_header", "read_study", "run_study", "write_fcs",
+    "compare_results", "compensate", "estimate_folder", "gate_events", "inspect_file",
+    "learn_from_gates", "list_templates", "load_template", "read_fcs", "read_header", "read_study",
+    "run_study", "write_fcs",
 ]  # fmt: skip
 
 

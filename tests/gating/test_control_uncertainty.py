@@ -83,7 +83,8 @@ def test_confidence_falls_with_the_events_of_the_control() -> None:
     found = [place(CUT, values, control_of(pool[:n])).confidence for n in (600, 3000, 100_000)]
     assert found[0] < found[1] < found[2]
     assert found[0] < 0.5
-    assert found[2] > 0.8
+    # 40 of 840 events inside are background, however well its quantile is known.
+    assert found[2] > 0.7
 
 
 def test_a_cut_between_far_populations_is_sure_by_a_small_control() -> None:

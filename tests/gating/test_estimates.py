@@ -105,7 +105,8 @@ def test_a_box_drawn_as_a_polygon_holds_whom_the_box_holds(upright: bool) -> Non
 def test_a_grid_leaves_few_events_unclear() -> None:
     events = make_events(np.float32, torn=False)
     corners = ((300.0, -500.0), (9000.0, -500.0), (7000.0, 8000.0), (1500.0, 6000.0))
-    (x, x_slack), (y, y_slack) = events.estimate(1), events.estimate(2)
+    x, y = events.estimate([1, 2])
+    (x, x_slack), (y, y_slack) = (x.values, x.slack), (y.values, y.slack)
     grid = lay_grid(
         PolygonGate((Dimension("CD19", Logicle(width=0.5)), Y), corners), (x_slack, y_slack)
     )
@@ -115,7 +116,8 @@ def test_a_grid_leaves_few_events_unclear() -> None:
 
 @pytest.mark.parametrize("channel", range(len(NAMES)))
 def test_an_estimate_is_as_close_as_it_says(prepared: PreparedEvents, channel: int) -> None:
-    estimates, slack = prepared.events.estimate(channel)
+    (found,) = prepared.events.estimate([channel])
+    estimates, slack = found.values, found.slack
     exact = prepared.events.column(channel)
     known = ~np.isnan(estimates)
     assert np.isfinite(exact[known]).all() and known.mean() > 0.3

@@ -55,7 +55,8 @@ def test_planted_cells_are_found_at_any_gain(percent: float, gain: float) -> Non
     if percent >= 2:
         assert f1(inside, truth) > (0.95 if percent < 20 else 0.99)
     assert placement.flags == ()
-    assert placement.confidence == 1.0
+    # Of 30,000 events 30 are background, beside 150 positive ones in the poorest of these tubes.
+    assert (placement.confidence >= 0.5) == (percent >= 2)
 
 
 def test_many_dim_cells_lower_the_cut() -> None:
@@ -104,7 +105,8 @@ def test_few_negatives_are_told_and_too_few_keep_the_prior(n_negative: int, kept
     else:
         # Two events of 2,000 would lie above P99.9: as many of these do.
         assert np.count_nonzero(cd19[:n_negative] >= cut_of(placement)) == 2
-        assert placement.confidence == pytest.approx((n_negative / 2000) ** 0.5, abs=1e-3)
+        # Two of 100 are known to within a factor of three, and so is the background.
+        assert (placement.confidence >= 0.5) == (n_negative > 100)
 
 
 def test_a_negative_population_without_events_keeps_the_prior() -> None:
