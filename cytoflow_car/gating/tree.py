@@ -325,8 +325,23 @@ class _Members:
                 self._estimate_ahead(rule)
             return self._prepared, above.rows
         if above.name not in self._copied:
-            self._copied[above.name] = self._prepared.take(above.rows)
+            self._copied[above.name] = self._copy(above)
         return self._copied[above.name], np.arange(above.rows.size, dtype=np.intp)
+
+    def _copy(self, above: Population) -> PreparedEvents:
+        """Copy a population's events; where they are many, estimate what its gates look at."""
+        copied = self._prepared.take(above.rows)
+        if not is_large_share(np.arange(above.rows.size), copied):
+            return copied
+        return copied.with_estimates(
+            [
+                marker
+                for rule in self._rules
+                if rule.parent == above.name
+                for marker in rule.gate.markers
+                if marker in copied.columns
+            ]
+        )
 
     def _estimate_ahead(self, rule: PopulationRule) -> None:
         """Estimate what this gate looks at, and the next ones, in one pass over all events."""
