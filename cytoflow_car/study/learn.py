@@ -260,6 +260,8 @@ def write_learned(learned: Learned, out: Path) -> tuple[Path, ...]:
     if out.stem != template.name or out.suffix != ".toml":
         raise TemplateError(f"file {out.name!r}", expected=f"{template.name}.toml")
     plain = TypeAdapter(Template).dump_python(template, mode="json", exclude_defaults=True)
+    # What is written must be what a run will read.
+    parse_template(tomli_w.dumps(plain), where=out.name)
     densities = plain.pop("training", [])
     written = [out]
     if densities:
@@ -267,9 +269,7 @@ def write_learned(learned: Learned, out: Path) -> tuple[Path, ...]:
         training.write_text(_one_line_each(densities), encoding="utf-8")
         written.append(training)
     text = _heading(learned) + tomli_w.dumps(plain)
-    # What is written must be what a run will read.
     out.write_text(text, encoding="utf-8", newline="\n")
-    parse_template(text, where=out.name, beside=out.parent)
     if learned.spillover is not None:
         matrix = out.with_suffix(".spillover.csv")
         rows = [",".join(learned.spillover.detectors)]
