@@ -7,7 +7,7 @@ from itertools import product
 
 import numpy as np
 
-from cytoflow_car.gating.confidence import confidence_of, steadiness
+from cytoflow_car.gating.confidence import MOST_SURE_OF_PRIOR, confidence_of, steadiness
 from cytoflow_car.gating.membership import members
 from cytoflow_car.gating.moving import AxisMove, move_gate
 from cytoflow_car.gating.placing import Parent
@@ -23,8 +23,6 @@ USUAL_SHIFT = 0.04
 _UNSEEN = 3.0
 #: More events, evenly spaced, tell no more of how sure a prior is.
 _STEADY_EVENTS = 5_000
-#: A prior that stays is never as sure as a place that was found.
-_MOST_SURE_OF_PRIOR = 0.9
 
 
 def scaled_points(parent: Parent, markers: tuple[str, ...], most_events: int) -> Values:
@@ -71,7 +69,7 @@ def keep_gate(method: str, gate: GeometricGate, parent: Parent, why: str) -> Pla
     return Placement(
         gate,
         method,
-        min(_MOST_SURE_OF_PRIOR, confidence_of(expected)),
+        min(MOST_SURE_OF_PRIOR, confidence_of(expected)),
         f"{why}; prior kept",
         flags=("PRIOR_KEPT",),
     )

@@ -7,6 +7,7 @@ need it and none of them may import another. Gate coordinates stay in data units
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from typing import ClassVar
@@ -108,39 +109,20 @@ class Logicle:
     negative_decades: float = 0.0
 
     def __post_init__(self) -> None:
-        _require(self.top > 0, f"top of scale T = {self.top:g}", "a number above 0")
-        _require(self.decades > 0, f"M = {self.decades:g}", "a number above 0")
-        _require(
-            0 <= self.width <= self.decades / 2,
-            f"width W = {self.width:g}",
-            f"0 to M/2 = {self.decades / 2:g}",
-        )
-        _require(
-            -self.width <= self.negative_decades <= self.decades - 2 * self.width,
-            f"A = {self.negative_decades:g}",
-            "-W to M - 2W",
-        )
+        _require_standard(self)
 
     def forward(self, values: Values) -> Values:
         """Return scale units for data units."""
         # flowutils takes milliseconds to import and most commands transform nothing.
         from flowutils import transforms
 
-        column = np.ascontiguousarray(values, dtype=np.float64).reshape(-1, 1)
-        scaled = transforms.logicle(
-            column, [0], self.top, self.decades, self.width, self.negative_decades
-        )
-        return np.asarray(scaled).reshape(np.shape(values))
+        return _transform(transforms.logicle, values, self)
 
     def inverse(self, scaled: Values) -> Values:
         """Return data units for scale units."""
         from flowutils import transforms
 
-        column = np.ascontiguousarray(scaled, dtype=np.float64).reshape(-1, 1)
-        values = transforms.logicle_inverse(
-            column, [0], self.top, self.decades, self.width, self.negative_decades
-        )
-        return np.asarray(values).reshape(np.shape(scaled))
+        return _transform(transforms.logicle_inverse, scaled, self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,38 +146,20 @@ class Hyperlog:
     negative_decades: float = 0.0
 
     def __post_init__(self) -> None:
-        _require(self.top > 0, f"top of scale T = {self.top:g}", "a number above 0")
-        _require(self.decades > 0, f"M = {self.decades:g}", "a number above 0")
-        _require(
-            0 < self.width <= self.decades / 2,
-            f"width W = {self.width:g}",
-            f"above 0, to M/2 = {self.decades / 2:g}",
-        )
-        _require(
-            -self.width <= self.negative_decades <= self.decades - 2 * self.width,
-            f"A = {self.negative_decades:g}",
-            "-W to M - 2W",
-        )
+        _require_standard(self)
+        _require(self.width > 0, "width W = 0", "above 0")
 
     def forward(self, values: Values) -> Values:
         """Return scale units for data units."""
         from flowutils import transforms
 
-        column = np.ascontiguousarray(values, dtype=np.float64).reshape(-1, 1)
-        scaled = transforms.hyperlog(
-            column, [0], self.top, self.decades, self.width, self.negative_decades
-        )
-        return np.asarray(scaled).reshape(np.shape(values))
+        return _transform(transforms.hyperlog, values, self)
 
     def inverse(self, scaled: Values) -> Values:
         """Return data units for scale units."""
         from flowutils import transforms
 
-        column = np.ascontiguousarray(scaled, dtype=np.float64).reshape(-1, 1)
-        values = transforms.hyperlog_inverse(
-            column, [0], self.top, self.decades, self.width, self.negative_decades
-        )
-        return np.asarray(values).reshape(np.shape(scaled))
+        return _transform(transforms.hyperlog_inverse, scaled, self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,3 +274,28 @@ def find_ends(scale: Scale) -> tuple[float, float]:
 def _require(holds: bool, found: str, expected: str) -> None:
     if not holds:
         raise ScaleError(found, expected=expected)
+
+
+def _require_standard(scale: Logicle | Hyperlog) -> None:
+    """Refuse parameters of which Gating-ML makes no scale."""
+    _require(scale.top > 0, f"top of scale T = {scale.top:g}", "a number above 0")
+    _require(scale.decades > 0, f"M = {scale.decades:g}", "a number above 0")
+    _require(
+        0 <= scale.width <= scale.decades / 2,
+        f"width W = {scale.width:g}",
+        f"0 to M/2 = {scale.decades / 2:g}",
+    )
+    _require(
+        -scale.width <= scale.negative_decades <= scale.decades - 2 * scale.width,
+        f"A = {scale.negative_decades:g}",
+        "-W to M - 2W",
+    )
+
+
+def _transform(
+    transform: Callable[..., Values], values: Values, scale: Logicle | Hyperlog
+) -> Values:
+    """Apply a transform of flowutils, which takes columns, to values of any shape."""
+    column = np.ascontiguousarray(values, dtype=np.float64).reshape(-1, 1)
+    found = transform(column, [0], scale.top, scale.decades, scale.width, scale.negative_decades)
+    return np.asarray(found).reshape(np.shape(values))
