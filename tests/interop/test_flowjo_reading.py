@@ -7,13 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from workspace_events import make_events
 
 from cytoflow_car.errors import InteropError
 from cytoflow_car.fcs import read_fcs
 from cytoflow_car.interop.flowjo_reading import read_workspace
 from cytoflow_car.interop.gate_evaluation import evaluate_gates
-from cytoflow_car.interop.gate_set import GateSet
-from cytoflow_car.model.events import Channel, Events, Sample
 
 WORKSPACES = {
     "8_color_data_set/8_color_ICS.wsp": 42,
@@ -40,27 +39,6 @@ COUNTED = {
     "simple_diamond_example/test_data_diamond_biex_rect.wsp": [50605],
     "simple_line_example/single_ellipse_51_events.wsp": [51],
 }
-
-
-def make_events(gates: GateSet, seed: int = 0) -> Sample:
-    """Make events for workspaces whose files are not there: simulated, cells and debris."""
-    named = {name for item in gates.matrices.values() for name in item.detectors}
-    detectors = sorted({column.detector for column in gates.columns} | named)
-    rng = np.random.default_rng(seed)
-    n_events = 20_000
-    bright = np.exp(rng.normal(8.5, 1.2, (n_events, len(detectors))))
-    dim = rng.normal(0.0, 300.0, bright.shape)
-    values = np.where(rng.random(bright.shape) < 0.5, dim, bright)
-    size = rng.uniform(30_000.0, 200_000.0, n_events)
-    for column, name in enumerate(detectors):
-        if name.startswith("FSC"):
-            values[:, column] = size * rng.normal(1.0, 0.02, n_events)
-        elif name.startswith("SSC"):
-            values[:, column] = rng.uniform(5_000.0, 90_000.0, n_events)
-        elif name == "Time":
-            values[:, column] = np.sort(rng.uniform(0.0, 100.0, n_events))
-    events = Events(values.astype(np.float32), tuple(Channel(name) for name in detectors))
-    return Sample(events, "FCS3.1")
 
 
 def test_every_workspace_of_the_folder_is_listed(data_folder: Path) -> None:

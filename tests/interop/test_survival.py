@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from workspace_events import make_events
 
 from cytoflow_car.cli.learn import learn
 from cytoflow_car.errors import StudyError
@@ -22,7 +23,7 @@ from cytoflow_car.interop.gate_evaluation import evaluate_gates
 from cytoflow_car.interop.gate_set import GateColumn, GateSet, NamedGate, name_populations
 from cytoflow_car.interop.gatingml_reading import read_gatingml
 from cytoflow_car.job import FcsSource, SampleJob
-from cytoflow_car.model.events import Channel, Events, Sample
+from cytoflow_car.model.events import Sample
 from cytoflow_car.model.gate import Dimension, PolygonGate
 from cytoflow_car.model.scale import Linear, Logicle, Scale
 from cytoflow_car.pipeline import analyse_sample, gate_specimen
@@ -56,26 +57,6 @@ WORKSPACES = {
 }
 #: An ellipsoid without a covariance, and gates where the standard has none.
 NOT_READ = ("gml_ellipsoid3d_gate", "gml_range_gate_attr_testing")
-
-
-def make_events(gates: GateSet, seed: int) -> Events:
-    """Make events for a workspace whose files are not there: cells and debris, in data units."""
-    named = {name for item in gates.matrices.values() for name in item.detectors}
-    detectors = sorted({column.detector for column in gates.columns} | named)
-    rng = np.random.default_rng(seed)
-    n_events = 20_000
-    bright = np.exp(rng.normal(8.5, 1.2, (n_events, len(detectors))))
-    values = np.where(rng.random(bright.shape) < 0.5, rng.normal(0.0, 300.0, bright.shape), bright)
-    size = rng.uniform(30_000.0, 200_000.0, n_events)
-    for column, name in enumerate(detectors):
-        if name.startswith("FSC"):
-            values[:, column] = size * rng.normal(1.0, 0.02, n_events)
-        elif name.startswith("SSC"):
-            values[:, column] = rng.uniform(5_000.0, 90_000.0, n_events)
-        elif name == "Time":
-            values[:, column] = np.sort(rng.uniform(0.0, 100.0, n_events))
-    channels = tuple(Channel(name, None, 262144.0) for name in detectors)
-    return Events(values.astype(np.float32), channels)
 
 
 def carried_over(
@@ -149,7 +130,7 @@ def test_workspaces_keep_every_event(data_folder: Path, tmp_path: Path, name: st
         file = path.parent / sample_name
         if not file.is_file():
             file = tmp_path / f"{number}.fcs"
-            write_fcs(file, make_events(gates, seed=number), keywords={"$TIMESTEP": "1"})
+            write_fcs(file, make_events(gates, seed=number).events, keywords={"$TIMESTEP": "1"})
         sample = read_fcs(file)
         folder = tmp_path / str(number)
         folder.mkdir()
