@@ -1,0 +1,1 @@
+"""Clusters, their names, and residual disease, on an anchor scale that specimens share."""
