@@ -16,6 +16,7 @@
     ├── GateError                a gate's geometry or placement is impossible
     ├── MeasurementError         a measurement asks for what is not there
     ├── TemplateError            a gating template is wrong
+    ├── ClusteringError          events cannot be clustered or named
     ├── ReferenceError           a reference of normal specimens is missing, wrong or does not fit
     ├── InteropError             another program cannot be used, or its data not be taken over
     └── StudyError               the study folder (sheet, overrides …) is wrong
@@ -154,6 +155,12 @@ class TemplateError(CytoflowCarError):
     """A gating template cannot be used as it is written."""
 
     code = "template"
+
+
+class ClusteringError(CytoflowCarError):
+    """Events cannot be clustered or named: too many, too few, or channels that are not theirs."""
+
+    code = "clustering"
 
 
 class ReferenceError(CytoflowCarError):

@@ -126,8 +126,50 @@ class BooleanGate:
             )
 
 
+@dataclass(frozen=True, slots=True)
+class ClusterGate:
+    """Membership by label: what clustering called the events. It has no geometry.
+
+    Attributes
+    ----------
+    labels
+        An event with any of them lies inside.
+    """
+
+    labels: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if not self.labels:
+            raise GateError("a cluster gate without labels", expected="at least one")
+
+
 GeometricGate = RectangleGate | PolygonGate | EllipsoidGate | QuadrantGate
-Gate = GeometricGate | BooleanGate
+Gate = GeometricGate | BooleanGate | ClusterGate
+
+
+@dataclass(frozen=True, slots=True)
+class FalsePositives:
+    """What a method finds in a specimen that holds none of what it looks for.
+
+    Attributes
+    ----------
+    expected
+        Mean number of events.
+    blank
+        Limit of blank: exceeded by 5 % of such specimens, in events.
+    lod
+        Limit of detection that follows of it, in events.
+    missed
+        Share of true events that the method leaves out.
+    n_held_out
+        Normal events that this rests on.
+    """
+
+    expected: float
+    blank: float
+    lod: float
+    missed: float
+    n_held_out: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +218,8 @@ class Placement:
         Doubts that go onto every measurement beneath the gate.
     background
         What a control has inside the gate; None where the gate rests on none.
+    false_positives
+        What the method itself lets through; None where it was not measured.
     """
 
     gate: Gate
@@ -198,3 +242,4 @@ def _same_length(*fields: tuple[object, ...]) -> None:
 def _finite(values: list[float] | tuple[float, ...]) -> None:
     if not all(math.isfinite(value) for value in values):
         raise GateError("a coordinate that is not a finite number")
+    false_positives: FalsePositives | None = None

@@ -1,0 +1,146 @@
+"""Tell swapped and dead channels by where the anchors lie in them.
+
+With two channels exchanged back, the specimen lies far better on the reference than as it is. A
+dead channel shows the same on populations that, found without it, should differ in it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import combinations
+
+import numpy as np
+
+from cytoflow_car.clustering.alignment import LEAST_ANCHOR_EVENTS, Alignment, align, assign
+from cytoflow_car.clustering.components import Floats, components_of
+from cytoflow_car.clustering.reference_fit import typical_density
+from cytoflow_car.model.events import Values
+from cytoflow_car.model.reference import Reference
+
+# What a swap must gain in typical log density to be believed.
+_LEAST_GAIN = 0.5
+# A channel whose anchors keep less than this of the reference's differences is dead.
+_DEAD_SLOPE = 0.2
+# Events that the search looks at, and pairs that are looked at again after alignment.
+_EVENTS = 2000
+_CLOSER_LOOKS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelIdentity:
+    """What is wrong with the channels of a specimen; empty where nothing is.
+
+    Attributes
+    ----------
+    swapped
+        Pairs of markers whose channels carry each other's signal.
+    dead
+        Markers whose channel tells no population from another.
+    fit
+        Typical log density of the specimen, and the lowest of the reference.
+    """
+
+    swapped: tuple[tuple[str, str], ...]
+    dead: tuple[str, ...]
+    fit: tuple[float, float]
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """Flags that name the channels."""
+        return (
+            *(f"CHANNELS_SWAPPED:{one},{other}" for one, other in self.swapped),
+            *(f"CHANNEL_DEAD:{marker}" for marker in self.dead),
+        )
+
+
+def check_channels(reference: Reference, positions: Floats, alignment: Alignment) -> ChannelIdentity:
+    """Look for swapped and dead channels.
+
+    Parameters
+    ----------
+    positions
+        (n_events, n_markers) in anchor units, before alignment.
+    """
+    step = max(1, len(positions) // _EVENTS)
+    taken = positions[::step]
+    names = reference.marker_names
+    stained = [number for number, name in enumerate(names) if not _is_scatter(name)]
+    fit = _fit(reference, taken, align(reference, taken))
+    best_fit, best = fit, None
+    as_it_is = Alignment(np.zeros(len(names)), np.ones(len(names)))
+    first_look = {
+        pair: _fit(reference, _turned(reference, taken, *pair), as_it_is)
+        for pair in combinations(stained, 2)
+    }
+    for one, other in sorted(first_look, key=first_look.__getitem__)[-_CLOSER_LOOKS:]:
+        turned = _turned(reference, taken, one, other)
+        found = _fit(reference, turned, align(reference, turned))
+        if found > best_fit + (_LEAST_GAIN if best is None else 0.0):
+            best_fit, best = found, (one, other)
+    if best is not None:
+        swapped = ((names[best[0]], names[best[1]]),)
+        return ChannelIdentity(swapped, (), (fit, min(reference.fit)))
+    slopes = _slopes(reference, alignment.apply(positions))
+    silent = [number for number in stained if slopes[number] < _DEAD_SLOPE]
+    # A dead channel spoils the naming, and so the look of others: the others lie best without it.
+    dead = max(silent, key=lambda number: _fit_without(reference, taken, number), default=None)
+    return ChannelIdentity(
+        (), () if dead is None else (names[dead],), (fit, min(reference.fit))
+    )
+
+
+def _fit_without(reference: Reference, positions: Floats, channel: int) -> float:
+    others = np.delete(np.arange(positions.shape[1]), channel)
+    fewer = replace(
+        reference,
+        markers=tuple(reference.markers[number] for number in others),
+        populations=tuple(
+            replace(
+                item,
+                means=item.means[:, others],
+                covariances=item.covariances[:, others][:, :, others],
+                between=item.between[others],
+            )
+            for item in reference.populations
+        ),
+    )
+    return _fit(fewer, positions[:, others], align(fewer, positions[:, others]))
+
+
+def _is_scatter(marker: str) -> bool:
+    return marker.startswith(("FSC", "SSC"))
+
+
+def _fit(reference: Reference, positions: Floats, alignment: Alignment) -> float:
+    mixture = components_of(reference.populations, extra=1.0)
+    return typical_density(mixture, alignment.apply(positions))
+
+
+def _turned(reference: Reference, positions: Floats, one: int, other: int) -> Floats:
+    """Return positions with two columns exchanged, in anchor units of the markers they become."""
+    first, second = reference.markers[one], reference.markers[other]
+    turned = positions.copy()
+    turned[:, one] = first.forward(second.inverse(positions[:, other]))
+    turned[:, other] = second.forward(first.inverse(positions[:, one]))
+    return turned
+
+
+def _slopes(reference: Reference, aligned: Floats) -> Values:
+    """Slope of each channel's anchors against the reference's, the populations found without it."""
+    populations = tuple(item for item in reference.populations if not item.technical)
+    n_markers = aligned.shape[1]
+    slopes = np.ones(n_markers)
+    whole = components_of(populations, extra=1.0)
+    whole = replace(whole, covariances=whole.covariances * 2.0)
+    for channel in range(n_markers):
+        others = np.delete(np.arange(n_markers), channel)
+        found = assign(whole.marginal(others), aligned[:, others])
+        counts = np.bincount(found[found >= 0], minlength=len(populations))
+        anchors = np.flatnonzero(counts >= LEAST_ANCHOR_EVENTS)
+        if len(anchors) < 4:
+            continue
+        seen = np.array([np.median(aligned[found == number, channel]) for number in anchors])
+        known = np.array([populations[number].mean[channel] for number in anchors])
+        known = known - known.mean()
+        slopes[channel] = float(seen @ known / (known @ known))
+    return slopes
