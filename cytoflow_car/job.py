@@ -11,9 +11,11 @@ from cytoflow_car.gating.panels import GatePanel
 from cytoflow_car.gating.placing import ControlSummary
 from cytoflow_car.gating.tree import Override
 from cytoflow_car.measure.context import TubeFacts
+from cytoflow_car.model.clusters import BaselineBlasts, Cluster
 from cytoflow_car.model.events import Spillover
 from cytoflow_car.model.gate import Placement
 from cytoflow_car.model.measurement import Measurement
+from cytoflow_car.model.reference import Reference
 from cytoflow_car.model.scale import Scale
 from cytoflow_car.qc.acquisition import Check
 from cytoflow_car.template import Template
@@ -63,9 +65,12 @@ class SampleJob:
     placements
         Placements made for a batch or patient, by population; empty where every gate is placed on
         the specimen itself.
-    calibration, baseline
-        Summaries of bead calibration and of the patient's baseline, with their content hashes;
-        None as long as no template asks for them.
+    calibration
+        Summary of bead calibration; None as long as no template asks for it.
+    reference
+        Of normal specimens, for a template that names clusters; None where there is none.
+    baseline
+        Blasts of the patient's baseline; None where there is none.
     overrides
         Gates that a reviewer moved.
     wanted
@@ -74,11 +79,14 @@ class SampleJob:
     doubts
         Flags of the plan that every result of the specimen carries.
     control_kind
-        Set where the file itself is a control to be summarised: its kind.
+        Set where the file itself is a control to be summarised: its kind; ``baseline`` where its
+        blasts are to be summarised for the patient's later specimens.
     seed
         For methods that draw at random.
     draw
         Whether panels for the pictures are made.
+    keep_labels
+        Whether the label of every event comes back.
     """
 
     sample_id: str
@@ -91,13 +99,15 @@ class SampleJob:
     controls: tuple[ControlSummary, ...] = ()
     placements: Mapping[str, Placement] = field(default_factory=dict)
     calibration: None = None
-    baseline: None = None
+    reference: Reference | None = None
+    baseline: BaselineBlasts | None = None
     overrides: tuple[Override, ...] = ()
     wanted: tuple[str, ...] = ()
     doubts: tuple[str, ...] = ()
     control_kind: str = ""
     seed: int = 0
     draw: bool = True
+    keep_labels: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +174,13 @@ class SampleResult:
         Reasons for a person to look at the gates; empty where none.
     medians
         Of the populations that the template follows for drift; one of too few events is left out.
+    clusters
+        What clustering found.
+    event_labels
+        The label of every event, in acquisition order; empty outside what was clustered. None where
+        nobody asked.
+    baseline
+        Where the file is a patient's baseline.
     """
 
     sample_id: str
@@ -181,6 +198,9 @@ class SampleResult:
     control_summaries: tuple[ControlSummary, ...] = ()
     review: tuple[str, ...] = field(default=())
     medians: tuple[PopulationMedian, ...] = ()
+    clusters: tuple[Cluster, ...] = ()
+    event_labels: tuple[str, ...] | None = None
+    baseline: BaselineBlasts | None = None
 
 
 @dataclass(frozen=True, slots=True)

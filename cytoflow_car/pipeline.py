@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
-from cytoflow_car.errors import CytoflowCarError, FcsDataError, SpilloverError
+from cytoflow_car.clustering.specimen import (
+    cluster_without_names,
+    label_events,
+    place_specimen,
+    summarise_baseline,
+)
+from cytoflow_car.errors import ClusteringError, CytoflowCarError, FcsDataError, SpilloverError
 from cytoflow_car.fcs import read_fcs
 from cytoflow_car.gating.panels import draw_panels
 from cytoflow_car.gating.shared import ParentSample, rules_above, sample_parent
@@ -20,6 +27,7 @@ from cytoflow_car.job import (
     SampleResult,
 )
 from cytoflow_car.measure.context import MeasureContext
+from cytoflow_car.model.clusters import BaselineBlasts, ClusterLabels
 from cytoflow_car.model.events import CompensatedEvents, Events, Sample, Spillover
 from cytoflow_car.model.measurement import Measurement
 from cytoflow_car.model.panel import PreparedEvents
@@ -29,7 +37,7 @@ from cytoflow_car.preprocess.panel import assign_markers, is_compensated
 from cytoflow_car.preprocess.scales import needs_values, resolve_scale
 from cytoflow_car.qc.acquisition import AcquisitionReport, check_acquisition, check_populations
 from cytoflow_car.qc.drift import DriftSetting
-from cytoflow_car.template import Template
+from cytoflow_car.template import Template, gated_before_clustering
 
 #: Findings of quality control that go onto every measurement of the specimen.
 _DOUBTS = ("QC_LOSS", "FEW_EVENTS", "FLOW_NOT_CHECKED")
@@ -53,6 +61,7 @@ def analyse_sample(job: SampleJob) -> SampleResult:
         tree, prepared = gated.tree, gated.prepared
         checks = (*gated.quality.checks, *check_populations(tree, job.template.acquisition))
         measurements = () if job.control_kind else measure(job, tree, prepared)
+        clusters = gated.labels.clusters if gated.labels is not None else ()
     except CytoflowCarError as error:
         raise _without_path(error, job).at(job.sample_id) from error
     sample, spillover = gated.sample, gated.spillover
@@ -87,7 +96,35 @@ def analyse_sample(job: SampleJob) -> SampleResult:
         else (),
         review=_reasons_for_review(tree, job.template.review_below),
         medians=tuple(_medians(tree, prepared, job.template.drift)),
+        clusters=clusters,
+        event_labels=_event_labels(gated.labels) if job.keep_labels else None,
     )
+
+
+def summarise_patient_baseline(job: SampleJob) -> BaselineBlasts:
+    """Summarise the blasts of a patient's baseline specimen, for the patient's later specimens.
+
+    Raises
+    ------
+    CytoflowCarError
+        As `analyse_sample` does; or the specimen cannot be placed on the reference.
+    """
+    setting = job.template.clustering
+    assert setting is not None and setting.residual is not None and job.reference is not None
+    try:
+        gated = gate_specimen(job, gated_before_clustering(job.template), with_labels=False)
+        placed = place_specimen(gated.prepared, gated.tree, setting, job.reference, job.seed)
+        return summarise_baseline(
+            placed,
+            gated.tree,
+            setting.residual,
+            job.reference,
+            sample_id=job.sample_id,
+            file_sha256=job.sources[0].sha256,
+            seed=job.seed,
+        )
+    except CytoflowCarError as error:
+        raise _without_path(error, job).at(job.sample_id) from error
 
 
 def sample_parents(job: SampleJob) -> tuple[ParentSample, ...]:
@@ -120,10 +157,21 @@ class GatedSpecimen:
     prepared: PreparedEvents
     quality: AcquisitionReport
     tree: PopulationTree
+    labels: ClusterLabels | None = None
 
 
-def gate_specimen(job: SampleJob, rules: tuple[PopulationRule, ...]) -> GatedSpecimen:
-    """Read, compensate, check and gate one specimen by some or all rules of its template."""
+def gate_specimen(
+    job: SampleJob, rules: tuple[PopulationRule, ...], *, with_labels: bool = True
+) -> GatedSpecimen:
+    """Read, compensate, check, gate and cluster one specimen.
+
+    Parameters
+    ----------
+    rules
+        Some or all of the template's.
+    with_labels
+        Whether events are clustered where a rule asks for labels.
+    """
     sample = read_sources(job.sources)
     if not len(sample.events):
         raise FcsDataError("no events", advice="Acquire the tube again, or give not_done_reason")
@@ -140,17 +188,45 @@ def gate_specimen(job: SampleJob, rules: tuple[PopulationRule, ...]) -> GatedSpe
         setting=job.template.acquisition,
     )
     doubts = (check.flag for check in quality.checks if check.flag in _DOUBTS)
-    tree = gate_events(
+    gate = partial(
+        gate_events,
         prepared,
-        rules,
-        quality.kept,
+        kept=quality.kept,
         controls=job.controls,
         overrides=job.overrides,
-        placed=job.placements,
         training=job.template.training,
         doubts=(*job.doubts, *doubts),
     )
-    return GatedSpecimen(sample, spillover, prepared, quality, tree)
+    if job.template.clustering is None or not with_labels or job.control_kind:
+        tree = gate(rules, placed=job.placements)
+        return GatedSpecimen(sample, spillover, prepared, quality, tree)
+    tree = gate(gated_before_clustering(job.template), placed=job.placements)
+    labels = cluster(job, prepared, tree)
+    # What was placed before is kept, so that gates without labels are the same in both trees.
+    placed = {item.name: item.placement for item in tree if item.placement is not None}
+    if isinstance(labels, str):
+        tree = gate(rules, placed=placed, clusters_missing=labels)
+        return GatedSpecimen(sample, spillover, prepared, quality, tree)
+    tree = gate(rules, placed=placed, clusters=labels)
+    return GatedSpecimen(sample, spillover, prepared, quality, tree, labels)
+
+
+def cluster(job: SampleJob, prepared: PreparedEvents, tree: PopulationTree) -> ClusterLabels | str:
+    """Label a specimen's events by the template's clustering; or return the flag of why not."""
+    setting = job.template.clustering
+    assert setting is not None
+    try:
+        if not setting.reference:
+            return cluster_without_names(prepared, tree, setting, job.seed)
+        if job.reference is None:
+            return "NO_REFERENCE"
+        placed = place_specimen(prepared, tree, setting, job.reference, job.seed)
+        return label_events(
+            placed, prepared, tree, setting, job.reference, job.baseline, job.seed
+        )
+    except ClusteringError as fault:
+        # The gates still count, so clustering does not end the specimen.
+        return f"NOT_CLUSTERED:{str(fault).replace(';', ',')}"
 
 
 def read_sources(sources: tuple[FcsSource, ...]) -> Sample:
@@ -284,6 +360,12 @@ def _without_events(tree: PopulationTree) -> list[GatedPopulation]:
     ]
 
 
+def _event_labels(labels: ClusterLabels | None) -> tuple[str, ...] | None:
+    if labels is None:
+        return None
+    return tuple(np.array([*labels.names, ""], dtype=object)[labels.codes].tolist())
+
+
 def _medians(
     tree: PopulationTree, prepared: PreparedEvents, setting: DriftSetting
 ) -> Iterator[PopulationMedian]:
@@ -304,7 +386,8 @@ def _reasons_for_review(tree: PopulationTree, below: float) -> tuple[str, ...]:
         for item in tree
         if item.placement is not None
         and item.placement.confidence < below
-        and item.placement.method not in ("boolean", "reference")
+        # Labels are counted one by one, and their limits stand on the measurements.
+        and item.placement.method not in ("boolean", "reference", "cluster")
     )
     return tuple(dict.fromkeys(reasons))
 

@@ -12,10 +12,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+from cytoflow_car.clustering.methods import CLUSTERERS
+from cytoflow_car.clustering.naming import NamingSetting
+from cytoflow_car.clustering.settings import (
+    ClusteringSetting,
+    HemodilutionSetting,
+    ResidualSetting,
+)
 from cytoflow_car.errors import TemplateError
 from cytoflow_car.gating.contour import DensityContour
 from cytoflow_car.gating.control import ControlCut
 from cytoflow_car.gating.internal import InternalCut
+from cytoflow_car.gating.labelled import Labelled
 from cytoflow_car.gating.methods import METHODS, AnyGateMethod, cuts_of
 from cytoflow_car.gating.mixture import Mixture
 from cytoflow_car.gating.ratio import Ratio
@@ -90,6 +98,8 @@ class Template:
         When a batch lies too far from the others.
     car
         For templates that look for CAR T cells.
+    clustering
+        Which population is clustered, how, and by what reference it is named.
     scatter
         Markers whose top of scale is checked for saturated events.
     review_below
@@ -121,6 +131,7 @@ class Template:
     acquisition: AcquisitionSetting = AcquisitionSetting()
     drift: DriftSetting = field(default_factory=DriftSetting)
     car: CarStain | None = None
+    clustering: ClusteringSetting | None = None
     scatter: tuple[str, ...] = ()
     review_below: float = 0.5
     confidence: float = 0.95
@@ -266,7 +277,8 @@ def _readable(faults: list[Any], table: dict[str, Any], where: str) -> TemplateE
     """Choose the fault that a person meant to be told, and say it in the template's words."""
     # A misspelt field also leaves the right one missing; the misspelling says more.
     faults = sorted(faults, key=lambda fault: fault["type"] != "unexpected_keyword_argument")
-    unions = {cls.__name__: name for name, cls in (*METHODS.items(), *MEASURES.items())}
+    known = (*METHODS.items(), *MEASURES.items(), *CLUSTERERS.items())
+    unions = {cls.__name__: name for name, cls in known}
     for fault in faults:
         value: Any = table
         place: list[str] = []
@@ -313,6 +325,11 @@ def _one_fault(fault: Any, place: list[str], where: str) -> TemplateError:
                 AcquisitionSetting,
                 DriftSetting,
                 CarStain,
+                ClusteringSetting,
+                NamingSetting,
+                ResidualSetting,
+                HemodilutionSetting,
+                *CLUSTERERS.values(),
                 *METHODS.values(),
                 *MEASURES.values(),
             )
@@ -365,6 +382,7 @@ def _faults(template: Template) -> Iterator[tuple[str, str, str]]:
     yield from _measurement_faults(template, markers)
     yield from _drift_faults(template, markers)
     yield from _acquisition_faults(template)
+    yield from _clustering_faults(template, markers)
     for density in template.training:
         if density.population not in template.population_names:
             known = ", ".join(template.population_names)
@@ -505,6 +523,46 @@ def _measurement_faults(template: Template, markers: list[str]) -> Iterator[tupl
             yield place, f"alpha {rule.alpha:g}", "between 0 and 1"
         if not 0 < rule.lod_events <= rule.loq_events:
             yield place, "lod_events and loq_events are not in order", "0 < lod <= loq"
+
+
+def _clustering_faults(template: Template, markers: list[str]) -> Iterator[tuple[str, str, str]]:
+    setting = template.clustering
+    by_label = [rule for rule in template.populations if isinstance(rule.gate, Labelled)]
+    if setting is None:
+        for rule in by_label:
+            yield f"population {rule.name!r}", "method cluster without [clustering]", "that section"
+        return
+    before = (ROOT, *(name for rule in gated_before_clustering(template) for name in rule.names))
+    if setting.parent not in before:
+        known = ", ".join(before)
+        yield "clustering parent", f"no population {setting.parent!r} without labels", known
+    if not setting.reference and not setting.markers:
+        yield "clustering", "neither reference nor markers", "one of them"
+    for name in setting.markers:
+        if name not in markers:
+            yield "clustering markers", f"no marker {name!r}", ", ".join(markers)
+    residual = setting.residual
+    if residual is not None:
+        if not setting.reference:
+            yield "clustering residual", "no reference", "a reference of normal specimens"
+        if residual.baseline_population not in before:
+            known = ", ".join(before)
+            problem = f"no population {residual.baseline_population!r} without labels"
+            yield "clustering residual baseline_population", problem, known
+    for rule in by_label:
+        for marker in rule.gate.axes:  # type: ignore[union-attr]
+            if marker not in markers:
+                yield f"population {rule.name!r}", f"no marker {marker!r}", ", ".join(markers)
+
+
+def gated_before_clustering(template: Template) -> tuple[PopulationRule, ...]:
+    """Return the rules that rest on no label, parents before children."""
+    by_label: set[str] = set()
+    for rule in template.populations:
+        used = (rule.parent, *(name.removeprefix("!") for name in populations_used(rule.gate)))
+        if isinstance(rule.gate, Labelled) or any(name in by_label for name in used):
+            by_label.update(rule.names)
+    return tuple(rule for rule in template.populations if rule.names[0] not in by_label)
 
 
 def _drift_faults(template: Template, markers: list[str]) -> Iterator[tuple[str, str, str]]:

@@ -31,6 +31,7 @@ COMMANDS = (
     "simulate",
     "learn",
     "spillover",
+    "reference",
     "compare",
     "export",
 )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cytoflow_car.cli.options import FOLDER, own_templates
+from cytoflow_car.cli.options import FILE, FOLDER, own_templates
 
 if TYPE_CHECKING:
     from cytoflow_car.study.batch import RunSummary
@@ -17,11 +17,17 @@ if TYPE_CHECKING:
 @click.argument("study", type=FOLDER)
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Results folder.")
 @own_templates
+@click.option(
+    "--reference",
+    type=FILE,
+    help="Reference of normal specimens for all templates that ask for one.",
+)
 @click.option("--jobs", type=click.IntRange(min=1), help="Processes; one a core by default.")
 @click.option(
     "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="For random draws."
 )
 @click.option("--strict", is_flag=True, help="Stop at the first bug instead of going on.")
+@click.option("--labels", is_flag=True, help="Write the cluster label of every event.")
 @click.option("--no-pictures", is_flag=True, help="Draw no pictures of the gates.")
 @click.pass_context
 def run(
@@ -29,9 +35,11 @@ def run(
     study: Path,
     out: Path,
     templates: Path | None,
+    reference: Path | None,
     jobs: int | None,
     seed: int,
     strict: bool,
+    labels: bool,
     no_pictures: bool,
 ) -> None:
     """Analyse every specimen of the folder STUDY and write tables and pictures."""
@@ -43,11 +51,13 @@ def run(
             study,
             out,
             templates=templates,
+            reference=reference,
             jobs=jobs,
             seed=seed,
             strict=strict,
             pictures=not no_pictures,
             progress=progress,
+            labels=labels,
         )
     _show(summary)
     ctx.exit(summary.exit_code)

@@ -17,6 +17,13 @@ import click
 )
 @click.option("--small", is_flag=True, help="Fewer time points, for a folder of a few megabytes.")
 @click.option("--labels", is_flag=True, help="Also write what each event was made as, labels/.")
+@click.option(
+    "--normal",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Also write marrows of so many persons without leukemia, normal/.",
+)
 def simulate(
     out: Path,
     patients: int,
@@ -25,12 +32,20 @@ def simulate(
     gain_sd: float | None,
     small: bool,
     labels: bool,
+    normal: int,
 ) -> None:
     """Write a simulated study into the new folder OUT, with the truth in truth.csv."""
     from cytoflow_car.simulate import simulate_cohort
 
     drift = {} if gain_sd is None else {"gain_sd": gain_sd}
     simulate_cohort(
-        out, patients=patients, events=events, seed=seed, small=small, labels=labels, **drift
+        out,
+        patients=patients,
+        events=events,
+        seed=seed,
+        small=small,
+        labels=labels,
+        normal=normal,
+        **drift,
     )
     click.echo(f"study: {out}")

@@ -21,7 +21,7 @@ of kernels. CLSI EP17-A2 (2012) for the limits.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -43,8 +43,7 @@ _GROUPS = 4
 _TAIL_EVENTS = 40
 # Standard deviation of ln of the false positives between specimens that is assumed at least.
 _LEAST_VARIATION = 0.5
-# Half of the false positives that are allowed go to each of the two ratios.
-_RATIOS = 2
+# Numbers of allowed false positives that are tried.
 _THRESHOLDS = 60
 #: Normal precursors that may be taken for something between normal and blast.
 _AMBIGUOUS_SHARE = 0.01
@@ -230,7 +229,6 @@ def find_residual(
     """
     kept = np.bincount(reference.event_populations, minlength=len(counts))
     weights = counts[reference.event_populations] / kept[reference.event_populations]
-    blasts = np.zeros(len(values), dtype=bool)
     seen = np.column_stack([ratio.score(values) for ratio in scores.ratios])
     tails = [
         _Tail.of(scores.held_out[:, number], weights, reference.event_specimens)
@@ -242,8 +240,10 @@ def find_residual(
     )
     thresholds, limits = best
     blasts = (seen >= thresholds).any(axis=1)
-    ambiguous = (seen >= _ambiguous_from(scores, reference)).any(axis=1) & ~blasts
-    return Residual(blasts, ambiguous, limits)
+    too_near = np.minimum(_ambiguous_from(scores, reference), thresholds)
+    ambiguous = (seen >= too_near).any(axis=1) & ~blasts
+    leaked = float(np.mean((scores.held_out_blasts < too_near).all(axis=1)))
+    return Residual(blasts, ambiguous, replace(limits, leaked=leaked))
 
 
 def _budgets() -> Values:
@@ -260,7 +260,12 @@ def _judge(
     missed = float(np.mean(~(held_out_blasts >= thresholds).any(axis=1)))
     blank = limit_of_blank(expected, variation)
     return thresholds, FalsePositives(
-        expected, blank, limit_of_detection(blank), missed, tails[0].n_events
+        expected=float(expected),
+        blank=blank,
+        lod=limit_of_detection(blank),
+        missed=missed,
+        leaked=missed,
+        n_held_out=tails[0].n_events,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from cytoflow_car.gating.contour import DensityContour
 from cytoflow_car.gating.control import ControlCut
 from cytoflow_car.gating.internal import InternalCut
+from cytoflow_car.gating.labelled import Labelled
 from cytoflow_car.gating.mixture import Mixture
 from cytoflow_car.gating.ratio import Ratio
 from cytoflow_car.gating.registered import Registered
@@ -38,6 +39,7 @@ METHODS = {
     "density": DensityContour,
     "reference": Reference,
     "boolean": Boolean,
+    "cluster": Labelled,
 }
 
 AnyGateMethod = (
@@ -57,6 +59,7 @@ AnyGateMethod = (
     | DensityContour
     | Reference
     | Boolean
+    | Labelled
 )
 
 

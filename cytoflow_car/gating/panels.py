@@ -7,11 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from cytoflow_car.gating.labelled import Labelled
 from cytoflow_car.gating.placing import ControlSummary
 from cytoflow_car.gating.tree import PopulationRule
 from cytoflow_car.model.events import Values
 from cytoflow_car.model.gate import (
     BooleanGate,
+    ClusterGate,
     Dimension,
     EllipsoidGate,
     Gate,
@@ -112,6 +114,10 @@ def draw_panels(
         placement = tree[rule.names[0]].placement
         if placement is None:
             continue
+        if isinstance(rule.gate, Labelled):
+            if len(rule.gate.axes) == 2 and isinstance(placement.gate, ClusterGate):
+                panels.append(_draw_labels(tree, prepared, rule, placement, review_below))
+            continue
         for face in _faces(placement.gate):
             panels.append(
                 _draw_panel(tree, prepared, rule, placement, face, controls, review_below)
@@ -122,7 +128,7 @@ def draw_panels(
 def _faces(gate: Gate) -> tuple[GeometricGate, ...]:
     """Return what is drawn of a gate: itself, or each side of a box of more than two dimensions."""
     match gate:
-        case BooleanGate():
+        case BooleanGate() | ClusterGate():
             return ()
         case RectangleGate() if len(gate.dimensions) > 2:
             return tuple(
@@ -171,6 +177,53 @@ def _draw_panel(
         kept=_kept(face, axes),
         control_name=f"{control.kind} {control.sample_id}" if control else "",
     )
+
+
+def _draw_labels(
+    tree: PopulationTree,
+    prepared: PreparedEvents,
+    rule: PopulationRule,
+    placement: Placement,
+    review_below: float,
+) -> GatePanel:
+    """Draw where labelled events lie: an ellipse about nine tenths of them, on their parent."""
+    assert isinstance(rule.gate, Labelled)
+    name, rows = rule.names[0], tree.kept_rows(rule.parent)
+    own = tree.kept_rows(name)
+    axes, binned, inside = [], [], []
+    for marker in rule.gate.axes:
+        scale = prepared.scales[marker]
+        scaled = scale.forward(prepared.values(marker, rows))
+        finite = scaled[np.isfinite(scaled)]
+        low, high = np.quantile(finite, [0.0005, 0.9995]) if finite.size else (0.0, 1.0)
+        axes.append(Axis(marker, scale, float(low - 0.02), float(high + 0.02)))
+        binned.append(_bin(scaled, axes[-1]))
+        inside.append(scale.forward(prepared.values(marker, own)) if own.size else np.empty(0))
+    counts = np.bincount(binned[0] * _BINS + binned[1], minlength=_BINS**2).reshape(_BINS, _BINS)
+    share = 100 * tree[name].count / max(tree[rule.parent].count, 1)
+    return GatePanel(
+        title=name,
+        parent=rule.parent,
+        axes=tuple(axes),
+        counts=counts,
+        outlines=(_ellipse(np.column_stack(inside)),) if own.size > 2 else (),
+        labels=(f"{name} {share:.3g} %",),
+        control=None,
+        caption=f"cluster: {', '.join(rule.gate.labels)}; confidence {placement.confidence:.2g}",
+        sure=placement.confidence >= review_below,
+    )
+
+
+#: Radius that holds nine tenths of a normal distribution in two dimensions.
+_NINE_TENTHS = 2.146
+
+
+def _ellipse(points: Values) -> Values:
+    """Return the ellipse about nine tenths of a cloud of points, (73, 2)."""
+    sizes, directions = np.linalg.eigh(np.cov(points.T) + 1e-9 * np.eye(2))
+    angle = np.linspace(0.0, 2.0 * np.pi, 73)
+    circle = np.column_stack([np.cos(angle), np.sin(angle)]) * np.sqrt(sizes) * _NINE_TENTHS
+    return np.asarray(np.median(points, axis=0) + circle @ directions.T)
 
 
 def _axis(dimension: Dimension, scaled: Values, gate: Gate) -> Axis:

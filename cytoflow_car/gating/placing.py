@@ -11,6 +11,7 @@ import numpy as np
 
 from cytoflow_car.errors import GateError
 from cytoflow_car.gating.training import TrainingDensity
+from cytoflow_car.model.clusters import ClusterLabels
 from cytoflow_car.model.events import Rows, Values
 from cytoflow_car.model.gate import Dimension, Placement, RectangleGate
 from cytoflow_car.model.panel import PreparedEvents
@@ -71,12 +72,16 @@ class References:
         Kept rows of every population gated so far.
     training
         Of hand-gated files, by the gate's first population.
+    clusters, clusters_missing
+        Labels of this specimen's events; or the flag that says why there are none.
     """
 
     controls: tuple[ControlSummary, ...] = ()
     placements: Mapping[str, Placement] = field(default_factory=dict)
     rows: Mapping[str, Rows] = field(default_factory=dict)
     training: Mapping[str, tuple[TrainingDensity, ...]] = field(default_factory=dict)
+    clusters: ClusterLabels | None = None
+    clusters_missing: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -9,6 +9,7 @@ import numpy as np
 
 from cytoflow_car.gating.control import ControlCut
 from cytoflow_car.gating.internal import InternalCut
+from cytoflow_car.gating.labelled import Labelled
 from cytoflow_car.gating.methods import AnyGateMethod, cuts_of
 from cytoflow_car.gating.placing import Parent, References
 from cytoflow_car.gating.ratio import Ratio
@@ -60,6 +61,8 @@ def gates_used(gate: AnyGateMethod) -> tuple[str, ...]:
             return (gate.population,)
         case Boolean():
             return gate.populations
+        case Labelled() if gate.otherwise:
+            return (gate.otherwise,)
         case _:
             return ()
 
@@ -109,7 +112,7 @@ def why_not_shared(rule: PopulationRule, rules: tuple[PopulationRule, ...]) -> s
     if rule.placed_for == "specimen":
         return ""
     for part in (rule.gate, *cuts_of(rule.gate)):
-        if isinstance(part, Reference | Boolean | Ratio | ControlCut | InternalCut):
+        if isinstance(part, Reference | Boolean | Ratio | ControlCut | InternalCut | Labelled):
             return f"placed_for {rule.placed_for} is not possible for method {part.method}"
     for above in rules_above(rule, rules):
         if control_cuts(above):

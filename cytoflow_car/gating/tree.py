@@ -14,6 +14,7 @@ from cytoflow_car.errors import GateError
 from cytoflow_car.gating.confidence import confidence_of
 from cytoflow_car.gating.control import ControlCut
 from cytoflow_car.gating.internal import InternalCut
+from cytoflow_car.gating.labelled import Labelled
 from cytoflow_car.gating.membership import is_large_share, members, quadrant_signs
 from cytoflow_car.gating.methods import AnyGateMethod, cuts_of
 from cytoflow_car.gating.placing import ControlSummary, Parent, References
@@ -21,9 +22,11 @@ from cytoflow_car.gating.shapes import Boolean, FixedEllipsoid, FixedPolygon
 from cytoflow_car.gating.summaries import summarise_control
 from cytoflow_car.gating.thresholds import Fixed
 from cytoflow_car.gating.training import TrainingDensity, group_training
+from cytoflow_car.model.clusters import ClusterLabels
 from cytoflow_car.model.events import Rows
 from cytoflow_car.model.gate import (
     BooleanGate,
+    ClusterGate,
     Gate,
     Placement,
     QuadrantGate,
@@ -106,6 +109,8 @@ def gate_events(
     placed: Mapping[str, Placement] | None = None,
     training: tuple[TrainingDensity, ...] = (),
     doubts: tuple[str, ...] = (),
+    clusters: ClusterLabels | None = None,
+    clusters_missing: str = "",
 ) -> PopulationTree:
     """Gate all events of a specimen by the rules of a template.
 
@@ -129,6 +134,9 @@ def gate_events(
         What the hand-gated files of a learned template looked like.
     doubts
         Flags of the whole specimen, which every population inherits.
+    clusters, clusters_missing
+        Labels of the events, for gates by label; or the flag that says why there are none. Every
+        label that some event has becomes a population beneath the one that was clustered.
 
     Returns
     -------
@@ -152,7 +160,9 @@ def gate_events(
         for name in done.keys() - kept_rows.keys():
             kept_rows[name] = done[name].kept_rows(kept)
         parent = Parent(above.name, prepared, kept_rows[above.name])
-        references = References(controls, placements, kept_rows, trained)
+        references = References(
+            controls, placements, kept_rows, trained, clusters, clusters_missing
+        )
         override = next((moved[name] for name in rule.names if name in moved), None)
         if override is not None:
             placement = _overridden(rule, override, parent, references)
@@ -170,8 +180,10 @@ def gate_events(
             placement = _as_learned(rule, placement)
         for name in rule.names:
             placements[name] = placement
-        inside = _rows_inside(rule, placement.gate, members_of, above, done)
+        inside = _rows_inside(rule, placement.gate, members_of, above, done, clusters)
         _add(done, rule, inside, kept, placement, ())
+    if clusters is not None and clusters.parent in done:
+        _add_labels(done, clusters, kept)
     return PopulationTree(tuple(done.values()), kept)
 
 
@@ -236,6 +248,10 @@ def _why_not(
         return f"MARKER_MISSING:{','.join(missing)}"
     if above.count == 0:
         return "EMPTY_PARENT"
+    if isinstance(rule.gate, Labelled) and rule.gate.otherwise:
+        for flag in done[rule.gate.otherwise].flags:
+            if flag.startswith(("MARKER_MISSING", "NOT_GATED")):
+                return flag
     if rule.gate.method == "reference" and done[rule.gate.population].placement is None:
         return "NOT_GATED"
     return ""
@@ -283,7 +299,9 @@ def _refuse_other_markers(
 ) -> None:
     """Refuse a moved gate that cannot be applied, or that would swap a quadrant's populations."""
     known = parent.prepared.columns
-    if isinstance(override.gate, BooleanGate):
+    if isinstance(override.gate, ClusterGate):
+        unknown = list(override.gate.labels)
+    elif isinstance(override.gate, BooleanGate):
         unknown = [
             name for name in override.gate.operands if name.removeprefix("!") not in references.rows
         ]
@@ -362,6 +380,7 @@ def _rows_inside(
     members_of: _Members,
     above: Population,
     done: Mapping[str, Population],
+    clusters: ClusterLabels | None,
 ) -> dict[str, Rows]:
     rows = above.rows
     match gate:
@@ -371,9 +390,39 @@ def _rows_inside(
             return {name: rows[signs[pattern]] for name, pattern in rule.quadrants.items()}
         case BooleanGate():
             return {rule.name: rows[_combine(gate, rows, len(members_of), done)]}
+        case ClusterGate():
+            assert clusters is not None
+            return {rule.name: np.intersect1d(rows, clusters.rows(gate.labels), assume_unique=True)}
         case _:
             # Several times as fast as indexing by the mask.
             return {rule.name: rows.compress(members(gate, *members_of.look_at(above, rule)))}
+
+
+def _add_labels(
+    done: dict[str, Population], clusters: ClusterLabels, kept: npt.NDArray[np.bool_]
+) -> None:
+    """Add every label as a population beneath the one that was clustered."""
+    for label in clusters.names:
+        if label in clusters.missing:
+            continue
+        placement = Placement(
+            ClusterGate((label,)),
+            "cluster",
+            clusters.confidence[label],
+            clusters.reason,
+            source=clusters.source,
+            flags=clusters.flags,
+            false_positives=clusters.false_positives.get(label),
+        )
+        rule = PopulationRule(
+            clusters.parent, Labelled("cluster", (label,)), name=label_population(label)
+        )
+        _add(done, rule, {rule.name: clusters.rows((label,))}, kept, placement, ())
+
+
+def label_population(label: str) -> str:
+    """Return the name of the population that holds the events of a label."""
+    return f"label: {label}"
 
 
 def _combine(

@@ -26,6 +26,7 @@ from cytoflow_car.interop.gatingml_shapes import (
 from cytoflow_car.model.events import Spillover
 from cytoflow_car.model.gate import (
     BooleanGate,
+    ClusterGate,
     Dimension,
     EllipsoidGate,
     Gate,
@@ -190,6 +191,8 @@ class _Writer:
 
     def _add_population(self, item: WrittenPopulation) -> None:
         match item.gate:
+            case ClusterGate(labels):
+                raise InteropError(f"membership by label ({', '.join(labels)}) has no geometry")
             case BooleanGate(operation, operands):
                 self._add_boolean(item.name, item.parent, operation, operands)
             case RectangleGate():

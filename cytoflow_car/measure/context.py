@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from cytoflow_car.errors import MeasurementError
-from cytoflow_car.measure.detection import CLAIMS, DetectionRule, judge
+from cytoflow_car.measure.detection import CLAIMS, DetectionRule, judge, rule_of_placement
 from cytoflow_car.model.gate import Background
 from cytoflow_car.model.measurement import Measurement, Status
 from cytoflow_car.model.panel import PreparedEvents
@@ -81,11 +81,17 @@ class MeasureContext:
             return True
         item = self.tree[population]
         background, n_parent = self.background(item)
-        rule = replace(self.detection[assay], least_events={})
+        rule = replace(self.rule(assay, population, n_parent), least_events={})
         verdict = judge(
             item.count, n_parent, rule, self.tree, n_parent=n_parent, background=background
         )
         return verdict.status in CLAIMS
+
+    def rule(self, assay: str, population: str, n_denominator: int) -> DetectionRule:
+        """Return an assay's rule as it holds for a population of this specimen."""
+        return rule_of_placement(
+            self.detection[assay], self.tree[population], self.tree, n_denominator
+        )
 
     def count_within(self, population: str, denominator: str) -> tuple[int, int]:
         """Return both counts, having made sure that the denominator holds the population.

@@ -8,6 +8,7 @@ from typing import Literal
 
 from scipy import special
 
+from cytoflow_car.measure.calls import with_call
 from cytoflow_car.measure.context import MeasureContext, without_value
 from cytoflow_car.measure.detection import DetectionRule, Judgement, interfering_events, judge
 from cytoflow_car.measure.intervals import (
@@ -37,6 +38,10 @@ class Percent:
         Row of the detection table.
     requires
         Assay that must find the denominator; else the status is INDETERMINATE without a value.
+    compare_with
+        Population of another method that should hold the same cells; empty for none.
+    most_difference
+        The flag ``METHODS_DISAGREE`` where the counts differ by more than this share of the larger.
     """
 
     measure: Literal["percent"]
@@ -45,21 +50,43 @@ class Percent:
     denominator: str
     assay: str
     requires: str = ""
+    compare_with: str = ""
+    most_difference: float = 0.25
 
     @property
     def populations(self) -> tuple[str, ...]:
         """Populations that the measurement needs."""
-        return (self.population, self.denominator)
+        named = (self.population, self.denominator, self.compare_with)
+        return tuple(name for name in named if name)
 
     def take(self, context: MeasureContext) -> Measurement:
         """Measure one specimen."""
+        measurement = self._take(context)
+        if self.compare_with and measurement.value is not None:
+            flags = (*measurement.flags, *self._disagreement(context))
+            measurement = replace(measurement, flags=tuple(dict.fromkeys(flags)))
+        rule = context.rule(self.assay, self.population, measurement.n_denominator or 0)
+        return with_call(measurement, rule, context.confidence)
+
+    def _disagreement(self, context: MeasureContext) -> tuple[str, ...]:
+        """Return the flag of another population that should hold the same cells and does not."""
+        if context.not_gated(self.compare_with):
+            return ()
+        mine = context.tree[self.population].count
+        theirs = context.tree[self.compare_with].count
+        # Counting alone lets two readings of the same cells differ by little.
+        chance = 2.0 * math.sqrt(mine + theirs)
+        limit = self.most_difference * max(mine, theirs)
+        return ("METHODS_DISAGREE",) if abs(mine - theirs) > max(limit, chance) else ()
+
+    def _take(self, context: MeasureContext) -> Measurement:
         missing = context.not_gated(self.population, self.denominator)
         if missing:
             return without_value(
                 self.name, self.population, self.denominator, "%", Status.NOT_DONE, missing
             )
-        rule = context.detection[self.assay]
         n_events, n_denominator = context.count_within(self.population, self.denominator)
+        rule = context.rule(self.assay, self.population, n_denominator)
         population, whole = context.tree[self.population], context.tree[self.denominator]
         background, n_parent = context.background(population)
         verdict = judge(
@@ -158,9 +185,9 @@ class Count:
         missing = context.not_gated(self.population)
         if missing:
             return without_value(self.name, self.population, "", "count", Status.NOT_DONE, missing)
-        rule = context.detection[self.assay]
         population = context.tree[self.population]
         background, n_parent = context.background(population)
+        rule = context.rule(self.assay, self.population, n_parent)
         # A count needs no denominator; a rule's fewest events guard shares only.
         verdict = judge(
             population.count,
@@ -229,8 +256,8 @@ class Concentration:
             return without_value(self.name, self.population, "", "cells/uL", Status.NOT_DONE, why)
         denominator, per_event_of_denominator, platform = basis
         population, whole = context.tree[self.population], context.tree[denominator]
-        rule = context.detection[self.assay]
         background, n_parent = context.background(population)
+        rule = context.rule(self.assay, self.population, n_parent)
         # Fewest cells guard shares only; a negative must have been able to see as little as one of
         # the gate's parent, whatever the cells are counted against.
         verdict = judge(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from math import ceil
 
 from cytoflow_car.measure.intervals import exceeds_control, exceeds_expected
-from cytoflow_car.model.gate import Background
+from cytoflow_car.model.gate import Background, FalsePositives
 from cytoflow_car.model.measurement import Status
-from cytoflow_car.model.population import PopulationTree
+from cytoflow_car.model.population import Population, PopulationTree
 
 #: Statuses that say that the population is there.
 CLAIMS = (Status.QUANTIFIED, Status.DETECTED_BELOW_LOQ, Status.DETECTED_UNCONFIRMED)
@@ -41,6 +42,12 @@ class DetectionRule:
         Kinds of control that confirm.
     interfering
         Population name to the percent of its events that end up in the measured gate.
+    blank_events
+        Limit of blank in events: no more than these are told from nothing.
+    call_as
+        What is called (``Blasts``), where the result is a call of residual disease; empty for none.
+    suspect_events
+        From so many events up to the limit of detection a call is SUSPECT.
     """
 
     assay: str
@@ -54,6 +61,9 @@ class DetectionRule:
     needs_control: bool = False
     confirming_controls: tuple[str, ...] = ("pre_infusion", "untransduced")
     interfering: Mapping[str, float] = field(default_factory=dict)
+    blank_events: float = 0.0
+    call_as: str = ""
+    suspect_events: int = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +103,7 @@ def judge(
     few = [name for name, least in rule.least_events.items() if tree[name].count < least]
     if few:
         return Judgement(Status.INSUFFICIENT, tuple(f"FEW_{name}" for name in few))
-    seen = n_events > 0
+    seen = n_events > rule.blank_events
     if rule.blank_percent:
         expected = rule.blank_percent / 100.0 * n_denominator
         seen = seen and exceeds_expected(n_events, expected) < rule.alpha
@@ -120,6 +130,38 @@ def judge(
     if n_events < rule.loq_events:
         return Judgement(Status.DETECTED_BELOW_LOQ)
     return Judgement(Status.QUANTIFIED)
+
+
+def rule_of_placement(
+    rule: DetectionRule, population: Population, tree: PopulationTree, n_denominator: int
+) -> DetectionRule:
+    """Return the rule as it holds for one specimen.
+
+    Where the method that found the population measured its own false positives, they take the
+    place of the template's blank; where it did so for a population that interferes, its leak takes
+    the place of the template's.
+    """
+    interfering = {
+        name: 100.0 * found.leaked if (found := _limits(tree[name])) is not None else percent
+        for name, percent in rule.interfering.items()
+    }
+    rule = replace(rule, interfering=interfering)
+    own = _limits(population)
+    if own is None:
+        return rule
+    lod_events = max(rule.lod_events, ceil(own.lod))
+    return replace(
+        rule,
+        lod_events=lod_events,
+        loq_events=max(rule.loq_events, lod_events),
+        blank_events=own.blank,
+        blank_percent=100.0 * own.expected / n_denominator if n_denominator else 0.0,
+        interfering={},
+    )
+
+
+def _limits(population: Population) -> FalsePositives | None:
+    return population.placement.false_positives if population.placement is not None else None
 
 
 def interfering_events(rule: DetectionRule, tree: PopulationTree) -> float:

@@ -161,6 +161,8 @@ class FalsePositives:
         Limit of detection that follows of it, in events.
     missed
         Share of true events that the method leaves out.
+    leaked
+        Share of true events that it takes for normal cells.
     n_held_out
         Normal events that this rests on.
     """
@@ -169,6 +171,7 @@ class FalsePositives:
     blank: float
     lod: float
     missed: float
+    leaked: float
     n_held_out: int
 
 

@@ -67,6 +67,8 @@ class Measurement:
         ``single`` (counting beads) or ``dual`` (blood count) for concentrations.
     threshold_source
         What the threshold of the population rests on.
+    sentence
+        What a report may print of a call: counts, limit of detection, upper limit.
     car_target, car_reagent
         What a CAR measurement looked for and with what.
     """
@@ -94,3 +96,4 @@ class Measurement:
     threshold_source: str = ""
     car_target: str = ""
     car_reagent: str = ""
+    sentence: str = ""

@@ -11,6 +11,7 @@ import numpy as np
 from cytoflow_car.model.events import Values
 from cytoflow_car.model.gate import (
     BooleanGate,
+    ClusterGate,
     EllipsoidGate,
     Gate,
     PolygonGate,
@@ -132,7 +133,7 @@ def edge_positions(gate: Gate, scales: Mapping[str, Scale]) -> dict[str, float]:
             points = {"center": gate.center}
         case PolygonGate():
             return _polygon_position(gate, scales)
-        case BooleanGate():
+        case BooleanGate() | ClusterGate():
             return {}
     return {
         f"{dimension.marker} {word}": float(scales[dimension.marker].forward(np.asarray([at]))[0])

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import csv
 import datetime
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 
 from cytoflow_car.errors import StudyError
-from cytoflow_car.fcs import write_fcs
 from cytoflow_car.simulate.course import Patient, draw_patients
 from cytoflow_car.simulate.cytometer import Acquisition, Session, acquire, draw_session
-from cytoflow_car.simulate.labels import LABEL_COLUMNS, label_events
-from cytoflow_car.simulate.panels import CAR_ANTIGEN, PANELS, TIME_STEP_SECONDS
+from cytoflow_car.simulate.files import write_events, write_labels, write_table
+from cytoflow_car.simulate.normal import simulate_normal
+from cytoflow_car.simulate.panels import CAR_ANTIGEN, PANELS
 from cytoflow_car.simulate.plan import Tube, plan_tubes
 from cytoflow_car.simulate.sheets import (
     SAMPLE_COLUMNS,
@@ -25,6 +24,7 @@ from cytoflow_car.simulate.sheets import (
 )
 from cytoflow_car.simulate.specimens import (
     Draw,
+    add_fluid_b_lineage,
     draw_blood,
     draw_donor,
     draw_fluid,
@@ -51,10 +51,12 @@ def simulate_cohort(
     gain_sd: float = GAIN_SD,
     small: bool = False,
     labels: bool = False,
+    normal: int = 0,
 ) -> None:
     """Write a study folder of simulated patients with known truth.
 
-    The same arguments give the same bytes. What a patient has does not depend on `events`.
+    The same arguments give the same bytes. What a patient has does not depend on `events`, nor on
+    `normal`.
 
     Parameters
     ----------
@@ -72,14 +74,20 @@ def simulate_cohort(
         Plan fewer time points, so that the folder stays small.
     labels
         Write into ``labels/`` what each event of each file was made as. No other file changes.
+    normal
+        Also write into ``normal/`` the marrow of so many persons without leukemia, one B tube of
+        `events` each, and into ``normal/labels/`` what each event was made as. They are neither in
+        the sample sheet nor in the truth: a reference of normal specimens is learned from them.
 
     Raises
     ------
     StudyError
         When a number is out of range, or `out` already holds a study.
     """
-    _check(out, patients, events, seed, gain_sd)
-    course_seed, draw_seed, session_seed, file_seed = np.random.SeedSequence(seed).spawn(4)
+    _check(out, patients, events, seed, gain_sd, normal)
+    course_seed, draw_seed, session_seed, file_seed, normal_seed = np.random.SeedSequence(
+        seed
+    ).spawn(5)
     course_rng = np.random.default_rng(course_seed)
     cohort = draw_patients(patients, course_rng)
     tubes = plan_tubes(cohort, small, course_rng)
@@ -96,39 +104,47 @@ def simulate_cohort(
     for number, (tube, child) in enumerate(zip(tubes, file_seed.spawn(len(tubes)), strict=True)):
         rng = np.random.default_rng(child)
         draw = draws[tube.specimen_id]
+        if (tube.specimen, tube.name) == ("CSF", "B") and tube.patient is not None:
+            # Of the same draw, but only after the T tube, which stays as it was without blasts.
+            draw = add_fluid_b_lineage(draw, tube.patient)
         row = sample_row(tube, draw)
         sheet.append(row)
         if tube.not_done:
             continue
         acquisition = _run_tube(tube, draw, sessions[tube.session - 1], events, rng)
-        _write(
+        write_events(
             out / str(row["file"]),
             acquisition,
             began[tube.session] + (number % 60) * _TURNAROUND,
         )
         if labels:
-            _write_labels(out / "labels" / f"{tube.sample_id}.csv", acquisition, draw, tube)
+            write_labels(
+                out / "labels" / f"{tube.sample_id}.csv", acquisition, draw, PANELS[tube.name]
+            )
         if tube.role == "specimen":
             truth += _truth_rows(str(row["file"]), tube, draw, acquisition)
-    _write_csv(out / "samples.csv", SAMPLE_COLUMNS, sheet)
-    _write_csv(out / "truth.csv", _TRUTH_COLUMNS, truth)
+    write_table(out / "samples.csv", SAMPLE_COLUMNS, sheet)
+    write_table(out / "truth.csv", _TRUTH_COLUMNS, truth)
     _write_tables(out, cohort, course_rng)
+    simulate_normal(out / "normal", normal, events=events, gain_sd=gain_sd, seed=normal_seed)
 
 
-def _check(out: Path, patients: int, events: int, seed: int, gain_sd: float) -> None:
+def _check(out: Path, patients: int, events: int, seed: int, gain_sd: float, normal: int) -> None:
     for name, value, least in (
         ("patients", patients, 1),
         ("events", events, 100),
         ("seed", seed, 0),
         ("gain_sd", gain_sd, 0),
+        ("normal", normal, 0),
     ):
         if not value >= least:
             raise StudyError(f"{name} {value}", where="simulate", expected=f"at least {least}")
-    if (out / "samples.csv").exists() or (out / "fcs").exists():
+    written = ("samples.csv", "fcs", *(["normal"] if normal else []))
+    if any((out / name).exists() for name in written):
         raise StudyError(
             "holds a study already",
             where=str(out),
-            expected="a folder without samples.csv and fcs",
+            expected=f"a folder without {' and '.join(written)}",
             advice="Name another folder, or remove the old study",
         )
 
@@ -180,29 +196,6 @@ def _session_dates(tubes: list[Tube]) -> dict[int, datetime.datetime]:
     return dates
 
 
-def _write(path: Path, acquisition: Acquisition, began: datetime.datetime) -> None:
-    values = acquisition.events.values
-    ended = began + datetime.timedelta(seconds=float(values[-1, -1]) if len(values) else 0.0)
-    keywords = {
-        "$CYT": "Simulated cytometer",
-        "$CYTSN": "SIM-1",
-        "$DATE": began.strftime("%d-%b-%Y").upper(),
-        "$BTIM": began.strftime("%H:%M:%S"),
-        "$ETIM": ended.strftime("%H:%M:%S"),
-        "$FIL": path.name,
-        "$TIMESTEP": str(TIME_STEP_SECONDS),
-    }
-    write_fcs(path, acquisition.events, spillover=acquisition.spillover, keywords=keywords)
-
-
-def _write_labels(path: Path, acquisition: Acquisition, draw: Draw, tube: Tube) -> None:
-    path.parent.mkdir(exist_ok=True)
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(LABEL_COLUMNS)
-        writer.writerows(label_events(acquisition, draw, PANELS[tube.name]))
-
-
 def _truth_rows(
     file: str, tube: Tube, draw: Draw, acquisition: Acquisition
 ) -> Iterable[dict[str, object]]:
@@ -231,16 +224,9 @@ def _write_tables(out: Path, cohort: list[Patient], rng: np.random.Generator) ->
         ("patients.csv", patient_rows(cohort)),
         ("labs.csv", lab_rows(cohort, rng)),
     ):
-        _write_csv(out / name, tuple(rows[0]), rows)
+        write_table(out / name, tuple(rows[0]), rows)
     (out / "study.toml").write_text(
         'name = "Simulated CAR19 and CAR22 cohort"\nsimulated = true\n',
         encoding="utf-8",
         newline="\n",
     )
-
-
-def _write_csv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> None:
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, columns, restval="", lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)

@@ -89,6 +89,8 @@ class Patient:
         Factor on the blood counts.
     beads
         Blood tubes hold counting beads; otherwise a blood count is known.
+    fluid_blasts
+        Blasts a microlitre of cerebrospinal fluid two weeks after infusion 1; 0 in most.
     """
 
     number: int
@@ -108,6 +110,7 @@ class Patient:
     subsets: Mapping[str, tuple[float, ...]]
     counts: float
     beads: bool
+    fluid_blasts: float = 0.0
 
     @property
     def name(self) -> str:
@@ -136,13 +139,19 @@ class Patient:
 def draw_patients(number: int, rng: np.random.Generator) -> list[Patient]:
     """Draw a cohort; a quarter relapses (at least one), the first of them with CD19 loss.
 
-    Patient 1 always gets both infusions and misses no visit.
+    Patient 1 always gets both infusions, misses no visit, and has blasts in the fluid.
     """
     relapsing = rng.permutation(number)[: max(1, round(0.25 * number))]
     kinds = {
         int(who): RELAPSE_KINDS[order % len(RELAPSE_KINDS)] for order, who in enumerate(relapsing)
     }
-    return [_draw_patient(index, kinds.get(index, ""), rng) for index in range(number)]
+    patients = [_draw_patient(index, kinds.get(index, ""), rng) for index in range(number)]
+    # A stream of its own: what else a patient has does not depend on the fluid.
+    (fluid_rng,) = rng.spawn(1)
+    return [
+        replace(patient, fluid_blasts=_draw_fluid_blasts(patient.number, fluid_rng))
+        for patient in patients
+    ]
 
 
 def _draw_patient(index: int, relapse_kind: str, rng: np.random.Generator) -> Patient:
@@ -172,15 +181,20 @@ def _draw_patient(index: int, relapse_kind: str, rng: np.random.Generator) -> Pa
         recovery_on=recovery_on,
         expansions=expansions,
         cd4=float(rng.beta(12, 9)),
-        subsets={
-            "CD4": tuple(rng.dirichlet([24, 20, 13, 3])),
-            "CD8": tuple(rng.dirichlet([21, 6, 18, 15])),
-            "DN": tuple(rng.dirichlet([6, 6, 30, 18])),
-            "CAR": tuple(rng.dirichlet([2, 15, 38, 5])),
-        },
+        subsets=draw_subsets(rng),
         counts=float(rng.lognormal(0.0, 0.3)),
         beads=index % 2 == 0,
     )
+
+
+def draw_subsets(rng: np.random.Generator) -> dict[str, tuple[float, ...]]:
+    """Draw a person's shares of the memory subsets, by coreceptor and of CAR T cells."""
+    return {
+        "CD4": tuple(rng.dirichlet([24, 20, 13, 3])),
+        "CD8": tuple(rng.dirichlet([21, 6, 18, 15])),
+        "DN": tuple(rng.dirichlet([6, 6, 30, 18])),
+        "CAR": tuple(rng.dirichlet([2, 15, 38, 5])),
+    }
 
 
 def _draw_expansion(target: str, infused_on: int, rng: np.random.Generator) -> Expansion:
@@ -199,6 +213,11 @@ def _draw_expansion(target: str, infused_on: int, rng: np.random.Generator) -> E
 
 def _persisting(expansion: Expansion) -> Expansion:
     return replace(expansion, last_day=400, slow_share=0.06, slow_half_life=80.0)
+
+
+def _draw_fluid_blasts(number: int, rng: np.random.Generator) -> float:
+    amount = float(np.exp(rng.uniform(np.log(5.0), np.log(20.0))))
+    return amount if number == 1 or rng.random() < 1 / 3 else 0.0
 
 
 def _draw_blast_phenotype(rng: np.random.Generator) -> dict[str, float]:

@@ -89,7 +89,9 @@ class Tube:
     def template(self) -> str:
         """Names of the gating templates, as the sheet states them."""
         if self.name == "B":
-            return "b_cells_bm;blasts_bm" if self.specimen == "BM" else "b_cells_pb"
+            return {"BM": "b_cells_bm;blasts_bm", "CSF": "blasts_csf"}.get(
+                self.specimen, "b_cells_pb"
+            )
         return f"car_t_{self.specimen.lower()}"
 
     @property
@@ -105,7 +107,11 @@ class Tube:
 
 
 def plan_tubes(patients: list[Patient], small: bool, rng: np.random.Generator) -> list[Tube]:
-    """Plan every tube of the study, controls included, session by session."""
+    """Plan every tube of the study, controls included, session by session.
+
+    The B tubes of fluid come last, whatever their session: a tube's place in the plan decides its
+    random stream, so the tubes before them are as if there were none.
+    """
     tubes: list[Tube] = []
     sessions = 0
     for patient in patients:
@@ -121,7 +127,8 @@ def plan_tubes(patients: list[Patient], small: bool, rng: np.random.Generator) -
             members = [replace(tube, session=sessions) for tube in together]
             tubes += members
             tubes += _controls(members, small)
-    return _leave_out(tubes, 1 if small or len(patients) < 4 else 2, rng)
+    tubes = _leave_out(tubes, 1 if small or len(patients) < 4 else 2, rng)
+    return tubes + _fluid_b_tubes(tubes)
 
 
 def _visits(patient: Patient) -> list[tuple[str, Tube]]:
@@ -203,6 +210,17 @@ _SMALL = {
     ("C2 D28", "PB", "T22"): 1,
     ("C1 D30", "BM", "T"): 1,
 }
+
+
+def _fluid_b_tubes(tubes: list[Tube]) -> list[Tube]:
+    """Plan a B tube beside the T tube of every second patient's first fluid, of the same draw."""
+    return [
+        replace(tube, name="B")
+        for tube in tubes
+        if tube.patient is not None
+        and tube.patient.number % 2 == 1
+        and (tube.visit, tube.specimen, tube.name) == ("C1 D14", "CSF", "T")
+    ]
 
 
 def _group(cycle: int, since: int) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from cytoflow_car.simulate import cells
-from cytoflow_car.simulate.course import Patient
+from cytoflow_car.simulate.course import Patient, draw_subsets
 
 Rates = npt.NDArray[np.float64]
 
@@ -40,6 +41,13 @@ _MARROW = {
     "plasma cell": 0.003,
     "erythroblast": 0.20,
 }
+
+# Shares of the stages among normal B cells of the marrow: of one at rest, and of one in which B
+# cells come back, the youngest first.
+_RESTING = (0.05, 0.15, 0.25, 0.15, 0.40)
+_REGENERATING = (0.06, 0.22, 0.42, 0.18, 0.12)
+
+_FLUID_B_PER_UL = 0.02
 
 _PARTICLES = {
     # Relative to the cells: lysed blood keeps red cells and platelets.
@@ -118,17 +126,42 @@ def draw_marrow(patient: Patient, day: float, rng: np.random.Generator) -> Draw:
         else:
             rates[cells.INDEX[name]] = amount
     if day <= 0:
-        _add_b_stages(rates, 0.02 * rng.lognormal(0.0, 0.6), (0.05, 0.15, 0.25, 0.15, 0.40))
+        _add_b_stages(rates, 0.02 * rng.lognormal(0.0, 0.6), _RESTING)
     back = patient.b_regeneration(day)
     if back > 0:
         # Regeneration begins with the youngest stages; the mature pool fills last.
-        stages = np.array([0.06, 0.22, 0.42, 0.18, 0.12]) * np.array([1, 1, 1, 1, 2 * back])
+        stages = np.array(_REGENERATING) * np.array([1, 1, 1, 1, 2 * back])
         _add_b_stages(rates, 0.09 * back * rng.lognormal(0.0, 0.3), stages / stages.sum())
     blasts = patient.blast_share(day)
     rates /= rates.sum()
     rates *= 1.0 - blasts
     _add_blasts(rates, blasts, patient, day)
     return _finish("BM", rates, patient, day, rng)
+
+
+def draw_normal_marrow(rng: np.random.Generator) -> Draw:
+    """Draw the marrow of a person without leukemia; rates are relative to nucleated cells.
+
+    Normal B cells are 1 to 40 % of these, evenly on a log scale. Half of the persons, as chance has
+    it, have a marrow at rest; in the others B cells regenerate.
+    """
+    rates = np.zeros(len(cells.CLASSES))
+    subsets, cd4 = draw_subsets(rng), float(rng.beta(12, 9))
+    for name, share in _MARROW.items():
+        amount = share * rng.lognormal(0.0, 0.2)
+        if name == "T":
+            _add_t_of(rates, amount, cd4, 0.03, subsets)
+        elif name == "NK":
+            _add_nk(rates, amount)
+        else:
+            rates[cells.INDEX[name]] = amount
+    b_cells = float(np.exp(rng.uniform(np.log(0.01), np.log(0.40))))
+    rates *= (1.0 - b_cells) / rates.sum()
+    stages = np.array(_REGENERATING if rng.random() < 0.5 else _RESTING)
+    stages *= rng.lognormal(0.0, 0.3, stages.size)
+    _add_b_stages(rates, b_cells, stages / stages.sum())
+    _add_particles(rates, "BM", rng)
+    return Draw("BM", rates, _draw_dead(rng), float(rng.uniform(0.015, 0.04)), {}, {})
 
 
 def draw_fluid(patient: Patient, day: float, rng: np.random.Generator) -> Draw:
@@ -142,6 +175,17 @@ def draw_fluid(patient: Patient, day: float, rng: np.random.Generator) -> Draw:
     rates[cells.INDEX["monocyte"]] = 0.6 * rng.lognormal(0.0, 0.5)
     rates[cells.INDEX["neutrophil"]] = 0.05 * rng.lognormal(0.0, 1.0)
     return _finish("CSF", rates, patient, day, rng)
+
+
+def add_fluid_b_lineage(fluid: Draw, patient: Patient) -> Draw:
+    """Return the fluid with the patient's blasts and a few mature B cells, for its B tube.
+
+    The T tube is stained from the fluid as it was drawn, without them.
+    """
+    rates = fluid.rates.copy()
+    rates[cells.INDEX["blast"]] = patient.fluid_blasts
+    rates[cells.INDEX["mature B"]] = _FLUID_B_PER_UL
+    return replace(fluid, rates=rates)
 
 
 def draw_donor(rng: np.random.Generator) -> Draw:
@@ -163,19 +207,28 @@ def draw_donor(rng: np.random.Generator) -> Draw:
 
 
 def _add_t(rates: Rates, total: float, car_shares: list[float], patient: Patient) -> None:
-    def add(amount: float, cd4: float, double_negative: float, car: str) -> None:
-        for coreceptor, share in (
-            ("CD4", cd4 * (1 - double_negative)),
-            ("CD8", (1 - cd4) * (1 - double_negative)),
-            ("DN", double_negative),
-        ):
-            memory = patient.subsets["CAR" if car else coreceptor]
-            for subset, part in zip(cells.T_SUBSETS, memory, strict=True):
-                rates[cells.INDEX[cells.t_name(coreceptor, subset, car)]] += amount * share * part
-
-    add(total * (1.0 - sum(car_shares)), patient.cd4, 0.03, "")
+    _add_t_of(rates, total * (1.0 - sum(car_shares)), patient.cd4, 0.03, patient.subsets)
     for expansion, share in zip(patient.expansions, car_shares, strict=True):
-        add(total * share, expansion.cd4, 0.02, expansion.target)
+        _add_t_of(rates, total * share, expansion.cd4, 0.02, patient.subsets, car=expansion.target)
+
+
+def _add_t_of(
+    rates: Rates,
+    amount: float,
+    cd4: float,
+    double_negative: float,
+    subsets: Mapping[str, tuple[float, ...]],
+    *,
+    car: str = "",
+) -> None:
+    for coreceptor, share in (
+        ("CD4", cd4 * (1 - double_negative)),
+        ("CD8", (1 - cd4) * (1 - double_negative)),
+        ("DN", double_negative),
+    ):
+        memory = subsets["CAR" if car else coreceptor]
+        for subset, part in zip(cells.T_SUBSETS, memory, strict=True):
+            rates[cells.INDEX[cells.t_name(coreceptor, subset, car)]] += amount * share * part
 
 
 def _add_nk(rates: Rates, total: float) -> None:
@@ -223,8 +276,12 @@ def _finish(
     return Draw(
         specimen=specimen,
         rates=rates,
-        dead=float(np.clip(rng.lognormal(np.log(0.03), 0.6), 0.01, 0.08)),
+        dead=_draw_dead(rng),
         doublets=float(rng.uniform(0.015, 0.04)),
         activation={e.target: e.activation(day) for e in patient.expansions},
         blast_copies=copies,
     )
+
+
+def _draw_dead(rng: np.random.Generator) -> float:
+    return float(np.clip(rng.lognormal(np.log(0.03), 0.6), 0.01, 0.08))

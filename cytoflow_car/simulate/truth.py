@@ -103,6 +103,9 @@ def _t_questions(target: str) -> tuple[dict[str, _Masks], dict[str, cells.Member
 
 
 def _b_questions(specimen: str) -> tuple[dict[str, _Masks], dict[str, cells.Members]]:
+    if specimen == "CSF":
+        # A few normal B cells are in the fluid as well, but only its blasts are asked for.
+        return {"blast_percent_of_cd45": (cells.BLASTS, cells.CD45)}, {"blast_per_ul": cells.BLASTS}
     names = _DENOMINATORS if specimen == "BM" else ("lymphocytes", "cd45")
     shares = {
         f"{what}_percent_of_{name}": (mask, _DENOMINATORS[name])

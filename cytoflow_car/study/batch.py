@@ -20,10 +20,11 @@ from pathlib import Path
 from cytoflow_car.errors import CytoflowCarError, StudyError
 from cytoflow_car.gating.shared import ParentSample
 from cytoflow_car.job import SampleFailure, SampleJob, SampleResult
-from cytoflow_car.pipeline import analyse_sample, sample_parents
+from cytoflow_car.model.clusters import BaselineBlasts
+from cytoflow_car.pipeline import analyse_sample, sample_parents, summarise_patient_baseline
 from cytoflow_car.report.pictures import draw_gates
 from cytoflow_car.study.gates_export import export_gates
-from cytoflow_car.study.plan import StudyPlan, plan_study, with_controls
+from cytoflow_car.study.plan import StudyPlan, plan_study, with_baseline, with_controls
 from cytoflow_car.study.results import write_results
 from cytoflow_car.study.shared_placements import Key, count_sampling, place_for_groups
 from cytoflow_car.study.sheet import read_study
@@ -70,6 +71,7 @@ class _Outcome:
     job: SampleJob
     result: SampleResult | None
     parents: tuple[ParentSample, ...] = ()
+    baseline: BaselineBlasts | None = None
     picture: bytes = b""
     failure: SampleFailure | None = None
     crash: str = ""
@@ -85,6 +87,8 @@ def run_study(
     strict: bool = False,
     pictures: bool = True,
     progress: Progress | None = None,
+    reference: str | Path | None = None,
+    labels: bool = False,
 ) -> RunSummary:
     """Analyse every specimen of a study folder and write the results folder.
 
@@ -106,6 +110,10 @@ def run_study(
         Whether pictures of the gates are drawn.
     progress
         Called as ``progress(done, total, sample_id)`` after each file.
+    reference
+        File of a reference of normal specimens, for all templates that ask for one.
+    labels
+        Whether the label of every event is written, for templates that cluster.
 
     Raises
     ------
@@ -125,9 +133,11 @@ def run_study(
         Path(templates) if templates is not None else None,
         seed=seed,
         draw=pictures,
+        reference=Path(reference) if reference is not None else None,
     )
     n_processes = jobs or os.cpu_count() or 1
     total = count_sampling(plan) + len(plan.control_jobs) + len(plan.samples)
+    total += len(plan.baseline_jobs)
     done = 0
 
     def note(outcome: _Outcome) -> _Outcome:
@@ -154,8 +164,21 @@ def run_study(
                 summaries[key] = outcome.result.control_summaries
             else:
                 failed_before.append(outcome)
-        jobs_with_controls = [with_controls(sample, summaries) for sample in plan.samples]
-        outcomes.extend(map(note, workers.run(jobs_with_controls)))
+        baselines = {}
+        for outcome in map(note, workers.run(plan.baseline_jobs.values())):
+            key = (outcome.job.sample_id, outcome.job.template.name)
+            if outcome.baseline is not None:
+                baselines[key] = outcome.baseline
+            elif outcome.crash:
+                failed_before.append(outcome)
+        complete = [
+            replace(
+                with_baseline(sample, with_controls(sample, summaries), baselines),
+                keep_labels=labels,
+            )
+            for sample in plan.samples
+        ]
+        outcomes.extend(map(note, workers.run(complete)))
     by_key = {(item.job.sample_id, item.job.template.name): item for item in outcomes}
     ordered = [by_key[sample.job.sample_id, sample.job.template.name] for sample in plan.samples]
     failures = _all_failures(plan, ordered, failed_before)
@@ -241,6 +264,8 @@ def _work(job: SampleJob, strict: bool) -> _Outcome:
     try:
         if job.wanted:
             return _Outcome(job, None, sample_parents(job))
+        if job.control_kind == "baseline":
+            return _Outcome(job, None, baseline=summarise_patient_baseline(job))
         result = analyse_sample(job)
         picture = b""
         if job.draw and not job.control_kind:
@@ -315,7 +340,7 @@ def _holds_results(out: Path) -> bool:
         return False
     ours = isinstance(record, dict) and "cytoflow_car" in record and "templates" in record
     return ours and all(
-        path.name in ("pictures", "gatingml", "crashes")
+        path.name in ("pictures", "gatingml", "labels", "crashes")
         if path.is_dir()
         else path.suffix in _WRITTEN
         for path in out.iterdir()
@@ -350,6 +375,9 @@ def _write(
         if item.picture:
             _write_bytes(partial / "pictures" / f"{name}.png", item.picture)
         if item.result is not None:
+            if item.result.event_labels is not None:
+                listed = "\n".join(["label", *item.result.event_labels])
+                _write_bytes(partial / "labels" / f"{name}.csv", f"{listed}\n".encode())
             gates = export_gates(item.result, item.job.template)
             _write_bytes(partial / "gatingml" / f"{name}.xml", gates)
     for item in with_crashes:
@@ -386,7 +414,10 @@ def _run_record(
         "python": platform.python_version(),
         "libraries": {
             name: metadata.version(name)
-            for name in ("numpy", "scipy", "pandas", "flowio", "flowutils", "pydantic", "pillow")
+            for name in (
+                *("numpy", "scipy", "scikit-learn", "hdbscan", "pandas"),
+                *("flowio", "flowutils", "pydantic", "pillow"),
+            )
         },
         "platform": platform.system(),
         "began": began.isoformat(timespec="seconds"),

@@ -22,7 +22,7 @@ def export_gates(result: SampleResult, template: Template) -> bytes:
                 (rules[item.name].quadrants or {}).get(item.name, ""),
             )
             for item in result.populations
-            if item.placement is not None
+            if item.placement is not None and item.name in rules
         ],
         result.detectors,
         result.spillover,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from cytoflow_car.errors import FcsError, SpilloverError, StudyError
@@ -12,8 +12,10 @@ from cytoflow_car.gating.placing import ControlSummary
 from cytoflow_car.gating.tree import control_cuts
 from cytoflow_car.job import FcsSource, SampleFailure, SampleJob, SpilloverChoice
 from cytoflow_car.measure.context import TubeFacts
+from cytoflow_car.model.clusters import BaselineBlasts
 from cytoflow_car.study.blood_count import find_count_doubts
 from cytoflow_car.study.records import SheetRow, Study
+from cytoflow_car.study.references import find_baseline, find_references, without_baseline
 from cytoflow_car.study.spillover import read_spillover
 from cytoflow_car.template import Template, load_template
 
@@ -49,11 +51,14 @@ class PlannedSample:
         Complete but for the controls' summaries.
     controls
         In no particular order; the template states its preference.
+    baseline
+        The patient's baseline that its blasts are compared with; None where there is none.
     """
 
     row: SheetRow
     job: SampleJob
     controls: tuple[ControlUse, ...]
+    baseline: SheetRow | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +75,8 @@ class StudyPlan:
         One a specimen and template.
     control_jobs
         By (sample_id of the control, template name).
+    baseline_jobs
+        Of patients' baselines, by (sample_id, template name).
     failures
         Rows that cannot be run, each with the reason.
     hashes
@@ -82,15 +89,29 @@ class StudyPlan:
     control_jobs: Mapping[tuple[str, str], SampleJob]
     failures: tuple[SampleFailure, ...]
     hashes: Mapping[str, str]
+    baseline_jobs: Mapping[tuple[str, str], SampleJob] = field(default_factory=dict)
 
 
 def plan_study(
-    study: Study, templates_folder: Path | None = None, *, seed: int = 0, draw: bool = True
+    study: Study,
+    templates_folder: Path | None = None,
+    *,
+    seed: int = 0,
+    draw: bool = True,
+    reference: Path | None = None,
 ) -> StudyPlan:
-    """Plan a run: load templates, hash files, find controls, make jobs.
+    """Plan a run: load templates and references, hash files, find controls, make jobs.
+
+    Parameters
+    ----------
+    reference
+        File of the reference for all templates that ask for one; None for those of the study, of
+        the laboratory or, in simulated studies, of the package.
 
     Raises
     ------
+    ReferenceError
+        A reference that was found cannot be used.
     TemplateError
         A template that the sheet names is missing or wrong.
     StudyError
@@ -102,6 +123,7 @@ def plan_study(
     }
     _refuse_shared_measurements(study, templates)
     _refuse_unknown_overrides(study, templates)
+    references = find_references(templates, study.folder, templates_folder, reference)
     hashes, failures = _hash_files(study)
     planned: list[PlannedSample] = []
     for row in study.rows:
@@ -111,8 +133,12 @@ def plan_study(
             made = _plan_sample(row, templates[name], study, hashes, seed=seed, draw=draw)
             if isinstance(made, SampleFailure):
                 failures.append(made)
-            else:
-                planned.append(made)
+                continue
+            setting = templates[name].clustering
+            if setting is not None and setting.reference in references:
+                job = replace(made.job, reference=references[setting.reference])
+                made = replace(made, job=job, baseline=find_baseline(row, study, templates[name]))
+            planned.append(made)
     control_jobs: dict[tuple[str, str], SampleJob] = {}
     for sample in planned:
         for control in sample.controls:
@@ -120,10 +146,35 @@ def plan_study(
             if key in control_jobs or control.row.sample_id not in hashes:
                 continue
             try:
-                control_jobs[key] = _control_job(control, sample.job.template, study, hashes, seed)
+                control_jobs[key] = _control_job(
+                    control.row, control.kind, sample.job.template, study, hashes, seed
+                )
             except SpilloverError as error:
                 failures.append(_failure(control.row, sample.job.template.name, error))
-    return StudyPlan(study, templates, tuple(planned), control_jobs, tuple(failures), hashes)
+    baseline_jobs: dict[tuple[str, str], SampleJob] = {}
+    for sample in planned:
+        if sample.baseline is None or sample.baseline.sample_id not in hashes:
+            continue
+        key = (sample.baseline.sample_id, sample.job.template.name)
+        if key not in baseline_jobs:
+            try:
+                baseline_jobs[key] = replace(
+                    _control_job(
+                        sample.baseline, "baseline", sample.job.template, study, hashes, seed
+                    ),
+                    reference=sample.job.reference,
+                )
+            except SpilloverError as error:
+                failures.append(_failure(sample.baseline, sample.job.template.name, error))
+    return StudyPlan(
+        study,
+        templates,
+        tuple(planned),
+        control_jobs,
+        tuple(failures),
+        hashes,
+        baseline_jobs,
+    )
 
 
 def is_analysed(row: SheetRow) -> bool:
@@ -213,6 +264,21 @@ def with_controls(
     return replace(sample.job, controls=found)
 
 
+def with_baseline(
+    sample: PlannedSample, job: SampleJob, found: Mapping[tuple[str, str], BaselineBlasts]
+) -> SampleJob:
+    """Return a specimen's job with the blasts of the patient's baseline, or why there are none."""
+    if job.reference is None:
+        return job
+    if sample.row.baseline:
+        return replace(job, baseline=without_baseline(sample.row, "IS_BASELINE"))
+    if sample.baseline is None:
+        return replace(job, baseline=without_baseline(sample.row, "NO_BASELINE"))
+    key = (sample.baseline.sample_id, job.template.name)
+    failed = without_baseline(sample.baseline, "BASELINE_FAILED")
+    return replace(job, baseline=found.get(key, failed))
+
+
 def _plan_sample(
     row: SheetRow,
     template: Template,
@@ -265,6 +331,7 @@ def _plan_sample(
             for override in study.overrides.get(row.sample_id, ())
             if override.population in template.population_names
         ),
+        doubts=("LATER_PULL",) if (row.pull_number or 1) > 1 else (),
         seed=seed,
         draw=draw,
     )
@@ -280,9 +347,13 @@ def _stained_alike(one: SheetRow, other: SheetRow) -> bool:
 
 
 def _control_job(
-    control: ControlUse, template: Template, study: Study, hashes: Mapping[str, str], seed: int
+    row: SheetRow,
+    kind: str,
+    template: Template,
+    study: Study,
+    hashes: Mapping[str, str],
+    seed: int,
 ) -> SampleJob:
-    row = control.row
     return SampleJob(
         sample_id=row.sample_id,
         sources=(_source(row, hashes),),
@@ -293,7 +364,7 @@ def _control_job(
             for override in study.overrides.get(row.sample_id, ())
             if override.population in template.population_names
         ),
-        control_kind=control.kind,
+        control_kind=kind,
         seed=seed,
         draw=False,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -17,7 +18,7 @@ from cytoflow_car.study.drift import drift_rows
 from cytoflow_car.study.plan import StudyPlan
 from cytoflow_car.study.records import SheetRow, Study
 from cytoflow_car.study.spillover_check import spillover_rows
-from cytoflow_car.tables.columns import FAILURES, FILES, GATES, MEASUREMENTS, QC
+from cytoflow_car.tables.columns import CLUSTERS, FAILURES, FILES, GATES, MEASUREMENTS, QC
 from cytoflow_car.tables.geometry import gate_to_json
 from cytoflow_car.tables.timepoints import build_timepoints
 from cytoflow_car.tables.write import to_frame, write_csv, write_parquet
@@ -54,6 +55,8 @@ def write_results(
     found = [*_qc_rows(results, find_carry_over(plan, results)), *drift_rows(plan, results)]
     found.extend(spillover_rows(plan, results))
     write_csv(to_frame(found, list(QC)), folder / "qc.csv")
+    clusters = to_frame(_cluster_rows(results), list(CLUSTERS)).astype({"metacluster": "Int64"})
+    write_csv(clusters, folder / "clusters.csv")
     files = to_frame(_file_rows(plan, final), list(FILES)).astype({"dataset": "Int64"})
     write_csv(files, folder / "files.csv")
     write_csv(to_frame(map(_failure_row, failures), list(FAILURES)), folder / "failures.csv")
@@ -152,7 +155,7 @@ def _facts(row: SheetRow, template: Template, plan: StudyPlan) -> Row:
         "prep": row.prep,
         "instrument": row.instrument,
         **dict.fromkeys(("denominator", "car_target", "car_reagent", "platform", "unit"), ""),
-        **dict.fromkeys(("call", "threshold_source", "gate_sha256"), ""),
+        **dict.fromkeys(("call", "sentence", "threshold_source", "gate_sha256"), ""),
         **row.extra,
     }
 
@@ -194,6 +197,7 @@ def _measured(item: Measurement) -> Row:
         "loq": item.loq,
         "status": item.status.value,
         "call": item.call,
+        "sentence": item.sentence,
         "flags": ";".join(item.flags),
         "threshold_source": item.threshold_source,
     }
@@ -265,6 +269,23 @@ def _gate_rows(results: Iterable[SampleResult], review_below: Mapping[str, float
                     "review": "yes" if placed.confidence < review_below[result.template] else "",
                 }
             yield row
+
+
+def _cluster_rows(results: Iterable[SampleResult]) -> Iterator[Row]:
+    for result in results:
+        for item in result.clusters:
+            yield {
+                "sample_id": result.sample_id,
+                "template": result.template,
+                "cluster": item.number,
+                "metacluster": item.metacluster or None,
+                "label": item.label,
+                "count": item.count,
+                "posterior": item.posterior,
+                "margin": item.margin,
+                "tail": item.tail,
+                "positions": json.dumps({m: float(f"{v:.5g}") for m, v in item.positions.items()}),
+            }
 
 
 def _qc_rows(

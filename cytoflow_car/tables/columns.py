@@ -45,6 +45,7 @@ MEASUREMENTS: dict[str, str] = {
     "loq": "limit of quantification, in the unit of value",
     "status": "how far the value may be trusted",
     "call": "verdict in the field's words, where the measurement has one",
+    "sentence": "what a report may print of the call",
     "flags": "doubts, separated by ;",
     "threshold_source": "control that placed the population's threshold",
     "review_status": "NOT_NEEDED, TO_REVIEW or REVIEWED (a gate was moved by a person)",
@@ -80,6 +81,19 @@ QC: dict[str, str] = {
     "flag": "empty where within the limit",
     "item": "of drift: the edge of a gate, or the median of a population; of spillover: the pair",
     "batch": "of drift and spillover: the batch",
+}
+
+CLUSTERS: dict[str, str] = {
+    "sample_id": "as in samples.csv",
+    "template": "gating template",
+    "cluster": "number of the cluster",
+    "metacluster": "number of the metacluster; empty where the method makes none",
+    "label": "commonest name of its events, or unassigned where none has half of them",
+    "count": "events",
+    "posterior": "mean probability of the likeliest name of its events",
+    "margin": "mean lead over the second name",
+    "tail": "mean share of the named population that lies further out (χ²)",
+    "positions": "median of each marker in data units, as JSON",
 }
 
 FILES: dict[str, str] = {

@@ -11,6 +11,7 @@ from typing import Any, NoReturn, TypeVar
 from cytoflow_car.errors import GateError, ScaleError
 from cytoflow_car.model.gate import (
     BooleanGate,
+    ClusterGate,
     Dimension,
     EllipsoidGate,
     Gate,
@@ -42,6 +43,8 @@ def gate_to_json(gate: Gate) -> str:
     """
     plain: dict[str, Any] = {"kind": type(gate).__name__}
     match gate:
+        case ClusterGate(labels):
+            plain |= {"labels": labels}
         case BooleanGate(operation, operands):
             plain |= {"operation": operation, "operands": operands}
         case RectangleGate(dimensions, lower, upper):
@@ -102,6 +105,8 @@ def _gate(plain: Any) -> Gate:
         case "BooleanGate":
             parts = _fields(plain, "kind", "operation", "operands")
             return BooleanGate(_text(parts["operation"]), _several(parts["operands"], _text))
+        case "ClusterGate":
+            return ClusterGate(_several(_fields(plain, "kind", "labels")["labels"], _text))
         case "RectangleGate":
             parts = _fields(plain, "kind", "dimensions", "lower", "upper")
             return RectangleGate(
@@ -126,8 +131,8 @@ def _gate(plain: Any) -> Gate:
             parts = _fields(plain, "kind", "dimensions", "dividers")
             return QuadrantGate(_dimensions(parts), _several(parts["dividers"], _number))
         case _:
-            _refuse("kind", repr(kind), "RectangleGate, PolygonGate, EllipsoidGate, QuadrantGate "
-                    "or BooleanGate")  # fmt: skip
+            _refuse("kind", repr(kind), "RectangleGate, PolygonGate, EllipsoidGate, QuadrantGate, "
+                    "BooleanGate or ClusterGate")  # fmt: skip
 
 
 def _dimensions(parts: dict[str, Any]) -> tuple[Dimension, ...]:

@@ -17,7 +17,12 @@ from cytoflow_car.simulate.course import RELAPSE_KINDS, draw_patients
 from cytoflow_car.simulate.cytometer import LIVE, acquire, draw_session
 from cytoflow_car.simulate.panels import PANELS
 from cytoflow_car.simulate.plan import plan_tubes
-from cytoflow_car.simulate.specimens import draw_blood, draw_fluid, draw_marrow
+from cytoflow_car.simulate.specimens import (
+    add_fluid_b_lineage,
+    draw_blood,
+    draw_fluid,
+    draw_marrow,
+)
 from cytoflow_car.simulate.truth import count_live, tell_truth
 
 CONTRACT = {
@@ -28,6 +33,9 @@ CONTRACT = {
     "wbc_10e9_per_l", "alc_10e9_per_l", "cbc_at", "beads_per_tube", "bead_lot", "volume_ul",
     "dilution", "kit", "pull_number", "collected_at", "acquired_at",
 }  # fmt: skip
+
+#: Counting beads a microlitre of cerebrospinal fluid.
+BEADS_IN_FLUID = 5.06
 
 
 def rows_of(path: Path) -> list[dict[str, str]]:
@@ -273,6 +281,69 @@ def test_marrow_shares_have_their_denominators() -> None:
     assert truth["blast_percent_of_nucleated"].planted == pytest.approx(100 * patient.burden)
 
 
+def test_blasts_of_the_fluid_are_counted_in_its_b_tube() -> None:
+    rng = np.random.default_rng(5)
+    patient = draw_patients(1, rng)[0]
+    draw = add_fluid_b_lineage(draw_fluid(patient, 14, rng), patient)
+    run = acquire(
+        draw, PANELS["B"], draw_session(0.06, rng), 200_000, rng, beads_per_ul=BEADS_IN_FLUID
+    )
+    rows = tell_truth("B", draw, count_live(run), beads_per_ul=BEADS_IN_FLUID, counted_blood=False)
+    truth = {row.measurement: row for row in rows}
+    assert set(truth) == {"blast_percent_of_cd45", "blast_per_ul"}
+    drawn = [cells.CLASSES[label] for label in run.labels[run.kinds == LIVE]]
+    blasts = sum(cell.lineage == "blast" for cell in drawn)
+    leukocytes = sum(cell.lineage not in ("particle", "erythroid") for cell in drawn)
+    beads = sum(cell.name == "bead" for cell in drawn)
+    share, concentration = truth["blast_percent_of_cd45"], truth["blast_per_ul"]
+    assert (share.n_events, share.n_denominator) == (blasts, leukocytes)
+    interval = stats.binomtest(blasts, leukocytes).proportion_ci(0.9999)
+    assert interval.low < share.planted / 100 < interval.high
+    assert (concentration.n_events, concentration.n_denominator) == (blasts, beads)
+    assert concentration.planted == patient.fluid_blasts
+    assert concentration.value == pytest.approx(BEADS_IN_FLUID * blasts / beads)
+    assert concentration.value == pytest.approx(patient.fluid_blasts, rel=0.04)
+
+
+def test_the_b_tube_adds_its_cells_to_a_copy_of_the_fluid() -> None:
+    rng = np.random.default_rng(6)
+    patient = draw_patients(1, rng)[0]
+    fluid = draw_fluid(patient, 14, rng)
+    before = fluid.rates.copy()
+    added = add_fluid_b_lineage(fluid, patient).rates - fluid.rates
+    assert np.array_equal(fluid.rates, before)
+    assert {cells.CLASSES[row].name for row in np.flatnonzero(added)} == {"blast", "mature B"}
+
+
+def test_a_third_of_the_patients_has_blasts_in_the_fluid() -> None:
+    patients = draw_patients(300, np.random.default_rng(12))
+    amounts = np.array([patient.fluid_blasts for patient in patients])
+    assert amounts[0] > 0
+    assert 0.25 < np.mean(amounts > 0) < 0.42
+    assert 5 <= amounts[amounts > 0].min() < 6
+    assert 18 < amounts.max() <= 20
+
+
+@pytest.mark.parametrize(("small", "expected"), [(False, {1, 3, 5, 7}), (True, {1})])
+def test_the_first_fluid_of_every_second_patient_has_a_b_tube(
+    small: bool, expected: set[int]
+) -> None:
+    rng = np.random.default_rng(13)
+    tubes = plan_tubes(draw_patients(8, rng), small, rng)
+    fluid = [tube for tube in tubes if tube.specimen == "CSF" and tube.name == "B"]
+    # At the end, so that no tube before them has another random stream than without them.
+    assert tubes[-len(fluid) :] == fluid
+    assert {tube.patient.number for tube in fluid if tube.patient is not None} == expected
+    for tube in fluid:
+        beside = next(
+            other for other in tubes if other.specimen_id == tube.specimen_id and other.name == "T"
+        )
+        assert (tube.day, tube.visit, tube.template) == (14, "C1 D14", "blasts_csf")
+        assert (tube.session, tube.share) == (beside.session, beside.share)
+        assert tube.counting.beads_per_ul == BEADS_IN_FLUID
+        assert not tube.baseline
+
+
 def test_a_cohort_follows_the_course_of_such_trials() -> None:
     patients = draw_patients(200, np.random.default_rng(9))
     peaks = np.array([e.peak for p in patients for e in p.expansions])
@@ -315,7 +386,7 @@ def test_tubes_of_many_patients_are_planned_once() -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"patients": 0}, {"events": 10}, {"seed": -1}, {"gain_sd": -0.1}]
+    "wrong", [{"patients": 0}, {"events": 10}, {"seed": -1}, {"gain_sd": -0.1}, {"normal": -1}]
 )
 def test_impossible_numbers_are_refused(tmp_path: Path, wrong: dict[str, float]) -> None:
     numbers = {"patients": 1, "events": 200, "seed": 1} | wrong

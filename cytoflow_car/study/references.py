@@ -1,0 +1,99 @@
+"""Find the reference of normal specimens that a template asks for, and a patient's baseline."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from cytoflow_car.model.clusters import BaselineBlasts
+from cytoflow_car.model.reference import Reference
+from cytoflow_car.resources import resource_folder
+from cytoflow_car.study.records import SheetRow, Study
+from cytoflow_car.tables.reference_file import ENDING, read_reference
+from cytoflow_car.template import Template
+
+
+def find_references(
+    templates: Mapping[str, Template],
+    study: Path,
+    templates_folder: Path | None,
+    given: Path | None = None,
+) -> dict[str, Reference]:
+    """Return references by the name that templates use; one that is nowhere is left out.
+
+    A file given by hand comes before one in the study folder, that before one beside the
+    laboratory's templates. The simulated one that comes with the package serves simulated studies
+    only.
+
+    Raises
+    ------
+    ReferenceError
+        A file that was found is no reference.
+    """
+    wanted = {
+        item.clustering.reference
+        for item in templates.values()
+        if item.clustering is not None and item.clustering.reference
+    }
+    if given is not None:
+        return dict.fromkeys(wanted, read_reference(given))
+    folders = [study, *([templates_folder] if templates_folder else [])]
+    if is_simulated(study):
+        folders.append(resource_folder("sample_fcs"))
+    found = {}
+    for name in sorted(wanted):
+        paths = (folder / f"{name}{ENDING}" for folder in folders)
+        path = next((path for path in paths if path.is_file()), None)
+        if path is not None:
+            found[name] = read_reference(path)
+    return found
+
+
+def is_simulated(study: Path) -> bool:
+    """Tell whether a study says of itself that it is simulated (``study.toml``)."""
+    try:
+        return tomllib.loads((study / "study.toml").read_text(encoding="utf-8")).get(
+            "simulated", False
+        ) is True
+    except (OSError, ValueError):
+        return False
+
+
+def find_baseline(row: SheetRow, study: Study, template: Template) -> SheetRow | None:
+    """Return the patient's baseline that a specimen's blasts are compared with.
+
+    The same tube of the same panel version, of the same specimen type where there is one, else of
+    marrow. A baseline is compared with nothing.
+    """
+    if template.clustering is None or template.clustering.residual is None or row.baseline:
+        return None
+    if not row.patient_id:
+        return None
+    fitting = sorted(_baselines(row, study), key=lambda other: other.specimen != row.specimen)
+    return fitting[0] if fitting else None
+
+
+def _baselines(row: SheetRow, study: Study) -> Iterator[SheetRow]:
+    for other in study.rows:
+        if (
+            other.baseline
+            and other.role == "specimen"
+            and other.use == "report"
+            and not other.not_done_reason
+            and other.patient_id == row.patient_id
+            and other.tube == row.tube
+            and other.panel_version == row.panel_version
+            and other.specimen in (row.specimen, "BM")
+        ):
+            yield other
+
+
+def without_baseline(row: SheetRow, reason: str) -> BaselineBlasts:
+    """Return a baseline that holds nothing, and why."""
+    nothing = np.empty((0, 0), dtype=np.float32)
+    return BaselineBlasts(row.sample_id, "", nothing, nothing, missing=reason)
+
+
