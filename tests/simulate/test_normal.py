@@ -68,7 +68,7 @@ def test_each_event_of_the_b_tube_has_its_label(study: Path) -> None:
         labels = pd.read_csv(study / "normal" / "labels" / f"{name}.csv").fillna("")
         assert list(labels.columns) == ["population", "carries"]
         assert len(labels) == data.event_count == EVENTS
-        assert not labels["population"].str.contains("blast$| CD19-").any()
+        assert not labels["population"].str.contains(r"\bblast\b").any()
         # The row of a label is that of its event: only granulocytes scatter so much to the side.
         side = np.reshape(data.events, (EVENTS, -1))[:, 2]
         granular = np.median(side[labels["population"] == "neutrophil"])
@@ -95,8 +95,6 @@ def test_normal_b_cells_span_what_is_normal_and_there_is_no_blast() -> None:
     b_shares = np.array([draw.rates[cells.NORMAL_B].sum() for draw in draws])
     assert all(draw.rates[cells.CELLS].sum() == pytest.approx(1.0) for draw in draws)
     assert all(draw.rates[cells.BLASTS].sum() == 0 for draw in draws)
-    assert all(draw.rates[~cells.CELLS & (np.arange(len(cells.CLASSES)) != cells.BEAD)].min() > 0
-               for draw in draws)  # fmt: skip
     uniform = stats.uniform(np.log(0.01), np.log(0.40 / 0.01))
     assert stats.kstest(np.log(b_shares), uniform.cdf).pvalue > 1e-3
     assert b_shares.min() < 0.012
@@ -123,10 +121,9 @@ def test_in_half_of_the_persons_b_cells_regenerate() -> None:
 def test_realised_shares_are_those_drawn(tmp_path: Path) -> None:
     simulate_cohort(tmp_path, patients=1, events=40_000, seed=8, small=True, normal=1)
     labels = pd.read_csv(tmp_path / "normal" / "labels" / "N01_BM_B.csv")["population"]
-    live = labels.value_counts()
-    nucleated = sum(int(live.get(cell.name, 0)) for cell in cells.CLASSES
-                    if cell.lineage != "particle")  # fmt: skip
-    b_cells = sum(int(live.get(name, 0)) for name in cells.B_STAGES)
+    names = {cell.name for cell in cells.CLASSES if cell.lineage != "particle"}
+    nucleated = int(labels.isin(names).sum())
+    b_cells = int(labels.isin(cells.B_STAGES).sum())
     seed = np.random.SeedSequence(8).spawn(5)[4].spawn(1)[0]
     planted = draw_normal_marrow(np.random.default_rng(seed)).rates[cells.NORMAL_B].sum()
     interval = stats.binomtest(b_cells, nucleated).proportion_ci(0.9999)
@@ -134,7 +131,7 @@ def test_realised_shares_are_those_drawn(tmp_path: Path) -> None:
     assert nucleated > 30_000
 
 
-def test_marrows_of_another_study_are_not_mixed_in(study: Path, tmp_path: Path) -> None:
+def test_marrows_of_another_study_are_not_mixed_in(tmp_path: Path) -> None:
     (tmp_path / "normal").mkdir()
     with pytest.raises(StudyError, match="holds a study already"):
         simulate_cohort(tmp_path, patients=1, events=100, seed=1, normal=1)
