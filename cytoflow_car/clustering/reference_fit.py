@@ -34,7 +34,7 @@ _BETWEEN_SPECIMENS = 4.0
 _LEAST_BETWEEN = 0.01**2
 # Components of a population: one more for at least so many events, at most so many.
 _EVENTS_A_COMPONENT, _MOST_COMPONENTS = 400, 3
-_MOST_SHAPE_EVENTS = 6000
+_MOST_SHAPE_EVENTS = 4000
 # From where on a population is dim, and positive, in anchor units.
 _DIM_FROM, _POSITIVE_FROM = 0.25, 0.6
 # Events kept: of a population, and of all populations of a lineage that matures.

@@ -232,6 +232,7 @@ class Placement:
     source: str = ""
     flags: tuple[str, ...] = ()
     background: Background | None = None
+    false_positives: FalsePositives | None = None
 
 
 def _same_length(*fields: tuple[object, ...]) -> None:
@@ -245,4 +246,3 @@ def _same_length(*fields: tuple[object, ...]) -> None:
 def _finite(values: list[float] | tuple[float, ...]) -> None:
     if not all(math.isfinite(value) for value in values):
         raise GateError("a coordinate that is not a finite number")
-    false_positives: FalsePositives | None = None

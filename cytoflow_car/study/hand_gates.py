@@ -123,22 +123,36 @@ def find_labelled(sources: Sequence[Path], labels: Path) -> tuple[LabelledSample
     known = read_reference(labels).labels
     found = []
     for source in sources:
-        name = next((name for name in (source.name, source.stem) if name in known), None)
-        if name is None:
-            raise StudyError(
-                f"no labels for {source.name}",
-                where=labels.name,
-                expected=f"one of {', '.join(known) or 'none, it holds no labels'}",
-            )
         sample = read_fcs(source)
-        if len(known[name]) != len(sample.events):
-            raise StudyError(
-                f"{len(known[name])} labels for the {len(sample.events)} events of {source.name}",
-                where=labels.name,
-                expected="one an event",
-            )
-        found.append(LabelledSample(source.name, sample, known[name]))
+        own = choose_labels(known, source, len(sample.events), where=labels.name)
+        found.append(LabelledSample(source.name, sample, own))
     return tuple(found)
+
+
+def choose_labels(
+    known: Mapping[str, Labels], source: Path, n_events: int, *, where: str
+) -> Labels:
+    """Return the labels of a file's events, by its name or stem.
+
+    Raises
+    ------
+    StudyError
+        There are none, or not one for each event.
+    """
+    name = next((name for name in (source.name, source.stem) if name in known), None)
+    if name is None:
+        raise StudyError(
+            f"no labels for {source.name}",
+            where=where,
+            expected=f"one of {', '.join(known) or 'none, it holds no labels'}",
+        )
+    if len(known[name]) != n_events:
+        raise StudyError(
+            f"{len(known[name])} labels for the {n_events} events of {source.name}",
+            where=where,
+            expected="one an event",
+        )
+    return known[name]
 
 
 def _read_gates(source: Path, known: Mapping[str, Path]) -> dict[str, GateSet]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from importlib.metadata import version
@@ -21,7 +21,8 @@ from cytoflow_car.model.population import PopulationTree
 from cytoflow_car.model.reference import Reference
 from cytoflow_car.model.scale import Asinh, Linear, Log, Scale
 from cytoflow_car.pipeline import GatedSpecimen, gate_specimen
-from cytoflow_car.study.hand_gates import find_labelled
+from cytoflow_car.study.hand_gates import choose_labels
+from cytoflow_car.study.reference_reading import read_reference
 from cytoflow_car.template import Template, gated_before_clustering, template_hash
 
 Labels = npt.NDArray[np.str_]
@@ -147,11 +148,13 @@ def fit_reference_of_files(
             f"template {template.name} has no section [clustering]",
             advice="Name a template that clusters",
         )
-    if labels is None and not populations:
-        raise StudyError("neither labels nor populations", expected="one of them")
+    if (labels is None) == (not populations):
+        found = "labels and populations" if populations else "neither labels nor populations"
+        raise StudyError(found, expected="one of them")
     markers = setting.markers or tuple(
         item.name for item in template.markers if not item.optional and not _is_auxiliary(item.name)
     )
+    known = read_reference(labels).labels if labels is not None else {}
     table = names or NameTable(naming=usual_naming(populations))
     scales: dict[str, Scale] = {}
     specimens: list[LabelledSpecimen] = []
@@ -160,7 +163,7 @@ def fit_reference_of_files(
     for file in files:
         try:
             specimen, own = _read_specimen(
-                file, template, markers, labels, populations, table, spillover, seed
+                file, template, markers, known, populations, table, spillover, seed
             )
         except CytoflowCarError as fault:
             faults.append(fault.at(file.name))
@@ -211,7 +214,7 @@ def _read_specimen(
     file: Path,
     template: Template,
     markers: tuple[str, ...],
-    labels: Path | None,
+    labels: Mapping[str, Labels],
     populations: Sequence[str],
     table: NameTable,
     spillover: SpilloverChoice,
@@ -231,8 +234,9 @@ def _read_specimen(
     missing = [name for name in markers if name not in gated.prepared.columns]
     if missing:
         raise StudyError(f"no channel of {', '.join(missing)}", expected="every marker")
-    if labels is not None:
-        given = find_labelled([file], labels)[0].labels[rows].astype(str)
+    if not populations:
+        n_events = len(gated.prepared)
+        given = choose_labels(labels, file, n_events, where="labels")[rows].astype(str)
         known = {label: table.population_of(label) for label in np.unique(given).tolist()}
         own = np.array([known[label] for label in given.tolist()])
     else:
