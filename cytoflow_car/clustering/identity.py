@@ -17,13 +17,16 @@ from cytoflow_car.clustering.reference_fit import typical_density
 from cytoflow_car.model.events import Values
 from cytoflow_car.model.reference import Reference
 
-# What a swap must gain in typical log density to be believed.
-_LEAST_GAIN = 0.5
+# What a swap must gain in log density to be believed: by events, since a true one moves them all;
+# and by populations, since leukemia can look like normal cells with two channels exchanged.
+_LEAST_GAINS = (0.5, 1.0)
 # A channel whose anchors keep less than this of the reference's differences is dead.
 _DEAD_SLOPE = 0.2
+# Anchors that differ by so much, in anchor units, tell whether a channel is alive.
+_TELLING = 0.4
 # Events that the search looks at, and pairs that are looked at again after alignment.
-_EVENTS = 2000
-_CLOSER_LOOKS = 8
+_EVENTS = 3000
+_CLOSER_LOOKS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +40,7 @@ class ChannelIdentity:
     dead
         Markers whose channel tells no population from another.
     fit
-        Typical log density of the specimen, and the lowest of the reference.
+        Mean log density of the specimen, and the lowest of the reference.
     """
 
     swapped: tuple[tuple[str, str], ...]
@@ -75,21 +78,25 @@ def check_channels(reference: Reference, positions: Floats, alignment: Alignment
     for one, other in sorted(first_look, key=first_look.__getitem__)[-_CLOSER_LOOKS:]:
         turned = _turned(reference, taken, one, other)
         found = _fit(reference, turned, align(reference, turned))
-        if found > best_fit + (_LEAST_GAIN if best is None else 0.0):
+        gains = [after - before for after, before in zip(found, fit, strict=True)]
+        enough = all(gain > least for gain, least in zip(gains, _LEAST_GAINS, strict=True))
+        if enough and found > best_fit:
             best_fit, best = found, (one, other)
     if best is not None:
         swapped = ((names[best[0]], names[best[1]]),)
-        return ChannelIdentity(swapped, (), (fit, min(reference.fit)))
+        return ChannelIdentity(swapped, (), (fit[0], min(reference.fit)))
     slopes = _slopes(reference, alignment.apply(positions))
     silent = [number for number in stained if slopes[number] < _DEAD_SLOPE]
     # A dead channel spoils the naming, and so the look of others: the others lie best without it.
     dead = max(silent, key=lambda number: _fit_without(reference, taken, number), default=None)
     return ChannelIdentity(
-        (), () if dead is None else (names[dead],), (fit, min(reference.fit))
+        (), () if dead is None else (names[dead],), (fit[0], min(reference.fit))
     )
 
 
-def _fit_without(reference: Reference, positions: Floats, channel: int) -> float:
+def _fit_without(
+    reference: Reference, positions: Floats, channel: int
+) -> tuple[float, float]:
     others = np.delete(np.arange(positions.shape[1]), channel)
     fewer = replace(
         reference,
@@ -111,9 +118,9 @@ def _is_scatter(marker: str) -> bool:
     return marker.startswith(("FSC", "SSC"))
 
 
-def _fit(reference: Reference, positions: Floats, alignment: Alignment) -> float:
+def _fit(reference: Reference, positions: Floats, alignment: Alignment) -> tuple[float, float]:
     mixture = components_of(reference.populations, extra=1.0)
-    return typical_density(mixture, alignment.apply(positions))
+    return typical_density(mixture, reference.populations, alignment.apply(positions))
 
 
 def _turned(reference: Reference, positions: Floats, one: int, other: int) -> Floats:
@@ -126,7 +133,12 @@ def _turned(reference: Reference, positions: Floats, one: int, other: int) -> Fl
 
 
 def _slopes(reference: Reference, aligned: Floats) -> Values:
-    """Slope of each channel's anchors against the reference's, the populations found without it."""
+    """Slope of each channel's anchors against the reference's, the populations found without it.
+
+    References
+    ----------
+    Sen, Journal of the American Statistical Association 63 (1968) 1379-1389.
+    """
     populations = tuple(item for item in reference.populations if not item.technical)
     n_markers = aligned.shape[1]
     slopes = np.ones(n_markers)
@@ -141,6 +153,9 @@ def _slopes(reference: Reference, aligned: Floats) -> Values:
             continue
         seen = np.array([np.median(aligned[found == number, channel]) for number in anchors])
         known = np.array([populations[number].mean[channel] for number in anchors])
-        known = known - known.mean()
-        slopes[channel] = float(seen @ known / (known @ known))
+        apart = known[:, None] - known
+        pairs = apart > _TELLING
+        if pairs.any():
+            # A median, since what is taken for an anchor may be leukemia.
+            slopes[channel] = float(np.median((seen[:, None] - seen)[pairs] / apart[pairs]))
     return slopes

@@ -9,7 +9,14 @@ import numpy as np
 import numpy.typing as npt
 
 from cytoflow_car.clustering.alignment import Alignment, fit_lines
-from cytoflow_car.clustering.components import Components, Floats, components_of, log_density
+from cytoflow_car.clustering.components import (
+    Components,
+    Floats,
+    components_of,
+    log_densities,
+    log_sum,
+    squared_distances,
+)
 from cytoflow_car.errors import ReferenceError
 from cytoflow_car.model.events import Values
 from cytoflow_car.model.reference import (
@@ -35,6 +42,8 @@ _LEAST_BETWEEN = 0.01**2
 # Components of a population: one more for at least so many events, at most so many.
 _EVENTS_A_COMPONENT, _MOST_COMPONENTS = 400, 3
 _MOST_SHAPE_EVENTS = 4000
+# Log density below which it does not matter how far out an event lies.
+_FLOOR = -25.0
 # From where on a population is dim, and positive, in anchor units.
 _DIM_FROM, _POSITIVE_FROM = 0.25, 0.6
 # Events kept: of a population, and of all populations of a lineage that matures.
@@ -147,19 +156,45 @@ def fit_reference(
         events=np.concatenate([aligned[s][own] for s, own in enumerate(rows)]),
         event_populations=numbers,
         event_specimens=whose,
-        fit=tuple(typical_density(mixture, values) for values in aligned),
+        fit=tuple(typical_density(mixture, populations, values)[0] for values in aligned),
         simulated=simulated,
         provenance=dict(provenance or {}),
     )
 
 
-def typical_density(mixture: Components, aligned: Floats) -> float:
-    """Mean log density of a specimen's events, each counted down to a floor.
+def typical_density(
+    mixture: Components, populations: Sequence[ReferencePopulation], aligned: Floats
+) -> tuple[float, float]:
+    """Mean log density of a specimen, by its events and by its populations.
 
-    Far outliers would otherwise decide; what is asked is whether the bulk lies where it should.
+    Each event counts down to a floor, so that outliers do not decide.
+
+    Returns
+    -------
+    by_event
+        Mean over all events.
+    by_population
+        Mean over the populations of the mean of the events that look most like each: leukemia,
+        which lies elsewhere, counts as one however much of it there is. A population that is not
+        there counts as the floor.
     """
-    logs = log_density(mixture, aligned)
-    return float(np.maximum(logs, -25.0).mean())
+    logs = log_densities(mixture, squared_distances(mixture, aligned))
+    owners = mixture.owners[logs.argmax(axis=1)]
+    floored = np.maximum(log_sum(logs), _FLOOR)
+    counts = np.bincount(owners, minlength=len(populations))
+    sums = np.bincount(owners, weights=floored, minlength=len(populations))
+    least = max(5, len(aligned) // 1000)
+    by_population = float(
+        np.mean(
+            [
+                sums[number] / counts[number] if counts[number] >= least else _FLOOR
+                for number, item in enumerate(populations)
+                if not item.technical
+            ]
+            or [_FLOOR]
+        )
+    )
+    return float(floored.mean()), by_population
 
 
 def _populations(specimens: Sequence[LabelledSpecimen]) -> tuple[str, ...]:

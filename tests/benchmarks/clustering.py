@@ -24,8 +24,7 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", os.environ["OMP_NUM_THREADS"])
 
-HERE = Path(__file__).resolve().parent
-sys.path.append(str(HERE.parent))
+sys.path.append(str(Path(__file__).resolve().parent.parent))
 
 import numpy as np
 from measuring import count_peak_bytes, tell_aims
@@ -44,6 +43,8 @@ from cytoflow_car.clustering.methods import Nodes
 from cytoflow_car.clustering.naming import NamingSetting, name_events
 from cytoflow_car.clustering.nodes import place_nodes
 from cytoflow_car.model.reference import Reference
+
+HERE = Path(__file__).resolve().parent
 
 N_METACLUSTERS = Nodes("nodes").metaclusters
 SEED = 1

@@ -41,14 +41,15 @@ class Named:
 
 
 def name_specimen(
-    reference: Reference, values: Floats, labels: Labels, setting: NamingSetting = NamingSetting()
+    reference: Reference, values: Floats, labels: Labels, setting: NamingSetting | None = None
 ) -> Named:
     positions = anchor_positions(reference, values)
     taken = slice(None, None, max(1, len(values) // 20_000))
     aligned = align(reference, positions[taken]).apply(positions)
     components = adapt(reference.populations, aligned[taken])
     nodes = place_nodes(aligned, N_NODES, 0)
-    names = name_events(reference, components, aligned, nodes.assign(aligned), nodes, setting, 0)
+    node_of, chosen = nodes.assign(aligned), setting or NamingSetting()
+    names = name_events(reference, components, aligned, node_of, nodes, chosen, 0)
     return Named(aligned, labels, components, names, reference)
 
 
@@ -80,7 +81,7 @@ def test_so_it_is_in_other_specimens_with_other_light(
     assert min(found.scores().values()) >= 0.95
 
 
-@pytest.mark.parametrize("left_out", [0, 1, 3, 6, 10, 15, 20, 24])
+@pytest.mark.parametrize("left_out", [0, 3, 10, 20, 24])
 def test_a_population_that_the_reference_does_not_know_is_unassigned(
     mixture: Mixture, reference: Reference, specimen: tuple[Floats, Labels], left_out: int
 ) -> None:
