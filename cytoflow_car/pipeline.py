@@ -221,9 +221,7 @@ def cluster(job: SampleJob, prepared: PreparedEvents, tree: PopulationTree) -> C
         if job.reference is None:
             return "NO_REFERENCE"
         placed = place_specimen(prepared, tree, setting, job.reference, job.seed)
-        return label_events(
-            placed, prepared, tree, setting, job.reference, job.baseline, job.seed
-        )
+        return label_events(placed, prepared, tree, setting, job.reference, job.baseline, job.seed)
     except ClusteringError as fault:
         # The gates still count, so clustering does not end the specimen.
         return f"NOT_CLUSTERED:{str(fault).replace(';', ',')}"

@@ -71,7 +71,9 @@ def adapt(populations: tuple[ReferencePopulation, ...], values: Floats) -> Compo
         means = _moved(start, current, between, counts, sums)
         covariances = np.array(
             [
-                _reshaped(start.covariances[k], roots[k], mine[:, k], values - means[k].astype(np.float32))
+                _reshaped(
+                    start.covariances[k], roots[k], mine[:, k], values - means[k].astype(np.float32)
+                )
                 for k in range(len(start))
             ]
         )

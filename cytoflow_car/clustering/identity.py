@@ -56,7 +56,9 @@ class ChannelIdentity:
         )
 
 
-def check_channels(reference: Reference, positions: Floats, alignment: Alignment) -> ChannelIdentity:
+def check_channels(
+    reference: Reference, positions: Floats, alignment: Alignment
+) -> ChannelIdentity:
     """Look for swapped and dead channels.
 
     Parameters
@@ -89,14 +91,10 @@ def check_channels(reference: Reference, positions: Floats, alignment: Alignment
     silent = [number for number in stained if slopes[number] < _DEAD_SLOPE]
     # A dead channel spoils the naming, and so the look of others: the others lie best without it.
     dead = max(silent, key=lambda number: _fit_without(reference, taken, number), default=None)
-    return ChannelIdentity(
-        (), () if dead is None else (names[dead],), (fit[0], min(reference.fit))
-    )
+    return ChannelIdentity((), () if dead is None else (names[dead],), (fit[0], min(reference.fit)))
 
 
-def _fit_without(
-    reference: Reference, positions: Floats, channel: int
-) -> tuple[float, float]:
+def _fit_without(reference: Reference, positions: Floats, channel: int) -> tuple[float, float]:
     others = np.delete(np.arange(positions.shape[1]), channel)
     fewer = replace(
         reference,
@@ -142,13 +140,15 @@ def _slopes(reference: Reference, aligned: Floats) -> Values:
     populations = tuple(item for item in reference.populations if not item.technical)
     n_markers = aligned.shape[1]
     slopes = np.ones(n_markers)
+    # What is taken for precursors or progenitors may be leukemia without the antigen.
+    steady = np.array([not item.stage and item.lineage != "progenitor" for item in populations])
     whole = components_of(populations, extra=1.0)
     whole = replace(whole, covariances=whole.covariances * 2.0)
     for channel in range(n_markers):
         others = np.delete(np.arange(n_markers), channel)
         found = assign(whole.marginal(others), aligned[:, others])
         counts = np.bincount(found[found >= 0], minlength=len(populations))
-        anchors = np.flatnonzero(counts >= LEAST_ANCHOR_EVENTS)
+        anchors = np.flatnonzero((counts >= LEAST_ANCHOR_EVENTS) & steady)
         if len(anchors) < 4:
             continue
         seen = np.array([np.median(aligned[found == number, channel]) for number in anchors])

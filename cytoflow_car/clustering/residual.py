@@ -198,9 +198,7 @@ def learn_residual(
                 seed,
             )
             scores[of_group == group] = ratio.score(reference.events[of_group == group])
-            blast_scores[blast_group == group] = ratio.score(
-                baseline.events[blast_group == group]
-            )
+            blast_scores[blast_group == group] = ratio.score(baseline.events[blast_group == group])
         ratios.append(fit_ratio(normal, baseline.events, markers, blur, seed))
         held_out.append(scores)
         held_out_blasts.append(blast_scores)
@@ -236,7 +234,7 @@ def find_residual(
     ]
     best = min(
         (_judge(tails, scores.held_out_blasts, expected) for expected in _budgets()),
-        key=lambda found: (max(found[1].lod, lod_events) / max(1.0 - found[1].missed, 1e-3)),
+        key=lambda found: max(found[1].lod, lod_events) / max(1.0 - found[1].missed, 1e-3),
     )
     thresholds, limits = best
     blasts = (seen >= thresholds).any(axis=1)
@@ -325,7 +323,9 @@ class _Tail:
         # A mean of few events may be too short by chance.
         scale *= 1.0 + 1.0 / np.sqrt(max(_effective(mass), 1.0))
         per_specimen = np.bincount(whose[:n_tail], minlength=int(specimens.max()) + 1)
-        return cls(start, float(mass.sum()), max(scale, 1e-3), _variation(per_specimen), len(ordered))
+        return cls(
+            start, float(mass.sum()), max(scale, 1e-3), _variation(per_specimen), len(ordered)
+        )
 
     def threshold(self, expected: float) -> float:
         """Return the score that so many normal events of the specimen exceed."""
@@ -367,5 +367,3 @@ def _kernel(values: Floats, centers: Floats) -> Floats:
 def _inverse_root(gram: Floats) -> Floats:
     sizes, directions = np.linalg.eigh(gram.astype(np.float64))
     return ((directions / np.sqrt(np.maximum(sizes, 1e-6))) @ directions.T).astype(np.float32)
-
-

@@ -44,6 +44,8 @@ _NODES = 400
 # Baseline events that are handed on, and rounds in which blasts that the gate left out are found.
 _BASELINE_EVENTS, _BASELINE_NORMAL, _BASELINE_ROUNDS = 5000, 1500, 2
 _LEAST_EVENTS = 50
+# With so many blasts among the events, channels are doubted but not refused.
+_LEUKEMIA = 0.1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,7 +63,7 @@ class PlacedSpecimen:
     names
         Of each event.
     flags
-        Of its channels; then nothing is named.
+        Doubts of its channels, where leukemia may be the reason.
     """
 
     rows: Rows
@@ -107,7 +109,7 @@ def place_specimen(
     taken = kept[:: max(1, len(kept) // _PLACED_BY)]
     alignment = align(reference, positions[taken])
     identity = check_channels(reference, positions[taken], alignment)
-    if identity.flags:
+    if identity.flags and not _holds_leukemia(tree, setting):
         raise ClusteringError(
             ", ".join(identity.flags),
             where="clustering",
@@ -121,7 +123,15 @@ def place_specimen(
     names = name_events(
         reference, components, values, nodes.assign(values), nodes, setting.naming, seed
     )
-    return PlacedSpecimen(rows, values, alignment, components, names)
+    return PlacedSpecimen(rows, values, alignment, components, names, identity.flags)
+
+
+def _holds_leukemia(tree: PopulationTree, setting: ClusteringSetting) -> bool:
+    """Tell whether the gates find so many blasts that they may pass for exchanged channels."""
+    if setting.residual is None:
+        return False
+    blasts = tree[setting.residual.baseline_population].count
+    return blasts > _LEUKEMIA * tree[setting.parent].count
 
 
 def summarise_baseline(
@@ -205,6 +215,7 @@ def label_events(
     everywhere[placed.rows] = codes
     clustering = setting.clusterer.cluster(placed.values, seed)
     flags = _hemodilution(setting.hemodilution, names, codes[tree.kept[placed.rows]])
+    flags = (*flags, *placed.flags)
     if reference.simulated:
         flags = (*flags, "REFERENCE_SIMULATED")
     return ClusterLabels(
@@ -294,7 +305,9 @@ def _confidence(names: Sequence[str], placed: PlacedSpecimen) -> dict[str, float
     """Return how sure the name of each population is: the mean posterior of its events."""
     given = placed.names.populations
     return {
-        name: float(placed.names.posterior[given == number].mean()) if (given == number).any() else 1.0
+        name: float(placed.names.posterior[given == number].mean())
+        if (given == number).any()
+        else 1.0
         for number, name in enumerate(names)
     } | {UNASSIGNED: 1.0, AMBIGUOUS: 0.5}
 
@@ -371,5 +384,3 @@ def _evenly(rows: Rows, most: int) -> Rows:
     if len(rows) <= most:
         return rows
     return rows[np.arange(most) * len(rows) // most]
-
-

@@ -64,9 +64,7 @@ def _too_insensitive(measurement: Measurement, rule: DetectionRule) -> bool:
     return lod > rule.negative_lod_percent
 
 
-def _sentence(
-    call: str, measurement: Measurement, rule: DetectionRule, confidence: float
-) -> str:
+def _sentence(call: str, measurement: Measurement, rule: DetectionRule, confidence: float) -> str:
     what, n_events = rule.call_as, measurement.n_events or 0
     n_all = measurement.n_denominator or 0
     if not n_all:

@@ -260,7 +260,10 @@ def _names_of_gates(
 
 
 def _scales(
-    gated: GatedSpecimen, template: Template, markers: tuple[str, ...], values: npt.NDArray[np.float64]
+    gated: GatedSpecimen,
+    template: Template,
+    markers: tuple[str, ...],
+    values: npt.NDArray[np.float64],
 ) -> dict[str, Scale]:
     """Choose one scale a marker for all specimens.
 
@@ -279,5 +282,3 @@ def _scales(
         else:
             found[marker] = Asinh(top, _COFACTOR)
     return found
-
-

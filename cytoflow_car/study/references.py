@@ -55,9 +55,12 @@ def find_references(
 def is_simulated(study: Path) -> bool:
     """Tell whether a study says of itself that it is simulated (``study.toml``)."""
     try:
-        return tomllib.loads((study / "study.toml").read_text(encoding="utf-8")).get(
-            "simulated", False
-        ) is True
+        return (
+            tomllib.loads((study / "study.toml").read_text(encoding="utf-8")).get(
+                "simulated", False
+            )
+            is True
+        )
     except (OSError, ValueError):
         return False
 
@@ -95,5 +98,3 @@ def without_baseline(row: SheetRow, reason: str) -> BaselineBlasts:
     """Return a baseline that holds nothing, and why."""
     nothing = np.empty((0, 0), dtype=np.float32)
     return BaselineBlasts(row.sample_id, "", nothing, nothing, missing=reason)
-
-

@@ -109,9 +109,7 @@ def read_reference(path: Path) -> Reference:
     try:
         content = path.read_bytes()
     except OSError as fault:
-        raise ReferenceError(
-            f"it cannot be opened ({fault.strerror})", where=path.name
-        ) from fault
+        raise ReferenceError(f"it cannot be opened ({fault.strerror})", where=path.name) from fault
     try:
         plain = TypeAdapter(_File).validate_json(content)
     except ValidationError as fault:

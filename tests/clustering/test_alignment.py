@@ -149,7 +149,6 @@ def test_a_dead_channel_is_named(
     assert (f"CHANNEL_DEAD:{MARKERS[channel]}",) == found.flags
 
 
-@pytest.mark.xfail(reason="a silent channel is taken for an exchanged one where that lies better")
 @pytest.mark.parametrize(("channel", "seed"), [(5, 0), (5, 2)])
 def test_a_dead_channel_is_not_taken_for_an_exchanged_one(
     mixture: Mixture, reference: Reference, channel: int, seed: int

@@ -19,7 +19,7 @@ from cytoflow_car.clustering.adaptation import adapt
 from cytoflow_car.clustering.alignment import align
 from cytoflow_car.clustering.identity import check_channels
 from cytoflow_car.clustering.naming import UNASSIGNED, Names, NamingSetting, name_events
-from cytoflow_car.clustering.nodes import place_nodes
+from cytoflow_car.clustering.nodes import NodeSet, place_nodes
 from cytoflow_car.clustering.reference_fit import (
     LabelledSpecimen,
     Naming,
@@ -41,6 +41,7 @@ PAIRS = (("CD19", "CD38"), ("CD3", "CD8"), ("CD4", "CD56"), ("CD45", "CD5"))
 #: Populations with fewer events are not judged.
 LEAST = 50
 N_NODES = 400
+# Events that place a specimen, as in a run; half as many where populations are left out in turn.
 _PLACED_BY = 20_000
 
 
@@ -54,14 +55,15 @@ class Named:
         Its events, and what named them.
     labels, names
         (n_events,) by the expert, and ours.
-    node_of
-        (n_events,) number of the node.
+    nodes, node_of
+        The nodes, and the (n_events,) number of each event's.
     """
 
     specimen: LabelledSpecimen
     reference: Reference
     labels: Labels
     names: Labels
+    nodes: NodeSet
     node_of: npt.NDArray[np.int32]
 
 
@@ -100,9 +102,9 @@ def name_by_the_others(specimens: Mapping[str, LabelledSpecimen], name: str) -> 
     scales = {marker: Linear(1.0) for marker in MARKERS}
     reference = fit_reference("others", scales, others, Naming(technical=technical), parent="root")
     specimen = specimens[name]
-    names, node_of = name_specimen(reference, specimen)
-    given = np.array([*reference.names, "unassigned"])[names.populations]
-    return Named(specimen, reference, specimen.labels, given, node_of)
+    placed = name_specimen(reference, specimen)
+    given = np.array([*reference.names, "unassigned"])[placed.names.populations]
+    return Named(specimen, reference, specimen.labels, given, placed.nodes, placed.node_of)
 
 
 def place(reference: Reference, values: npt.NDArray[np.float64]) -> Floats:
@@ -111,17 +113,30 @@ def place(reference: Reference, values: npt.NDArray[np.float64]) -> Floats:
     return np.column_stack(columns).astype(np.float32)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Placed:
+    """Names of a specimen's events, and the nodes that served."""
+
+    names: Names
+    nodes: NodeSet
+    node_of: npt.NDArray[np.int32]
+
+
 def name_specimen(
-    reference: Reference, specimen: LabelledSpecimen
-) -> tuple[Names, npt.NDArray[np.int32]]:
+    reference: Reference,
+    specimen: LabelledSpecimen,
+    nodes: NodeSet | None = None,
+    placed_by: int = _PLACED_BY,
+) -> Placed:
+    """Name all events; nodes are placed anew unless they are given."""
     positions = place(reference, specimen.values)
-    taken = slice(None, None, max(1, len(positions) // _PLACED_BY))
+    taken = slice(None, None, max(1, len(positions) // placed_by))
     aligned = align(reference, positions[taken]).apply(positions)
     components = adapt(reference.populations, aligned[taken])
-    nodes = place_nodes(aligned, N_NODES, 0)
-    node_of = nodes.assign(aligned)
-    setting = NamingSetting()
-    return name_events(reference, components, aligned, node_of, nodes, setting, 0), node_of
+    served = nodes or place_nodes(aligned, N_NODES, 0)
+    node_of = served.assign(aligned)
+    names = name_events(reference, components, aligned, node_of, served, NamingSetting(), 0)
+    return Placed(names, served, node_of)
 
 
 def scores(labels: Labels, names: Labels) -> dict[str, float]:
@@ -191,24 +206,23 @@ def test_names_tell_more_than_the_best_that_nodes_could(named: Mapping[str, Name
 def test_populations_that_the_reference_does_not_know_are_unassigned(
     named: Mapping[str, Named],
 ) -> None:
-    left_out, others = [], []
+    """Half of them mostly so: of some, such as one T cell subset, a neighbour takes the events."""
+    left_out, others = {}, []
     for name in LEFT_OUT_OF:
         item = named[name]
         found, counts = np.unique(item.labels, return_counts=True)
-        judged = [
-            str(label)
-            for label, count in zip(found, counts, strict=True)
-            if count >= LEAST and label in item.reference.names and not is_technical(label)
-        ]
-        # Every fourth, so that the test stays quick.
-        for label in judged[LEFT_OUT_OF.index(name) :: 4]:
+        # All of them: some are found whole and some not at all, so that a choice would decide.
+        for label in found[counts >= LEAST].tolist():
+            if is_technical(label) or label not in item.reference.names:
+                continue
             fewer = without_population(item.reference, label)
-            names, _ = name_specimen(fewer, item.specimen)
+            names = name_specimen(fewer, item.specimen, item.nodes, _PLACED_BY // 2).names
             unassigned = names.populations == UNASSIGNED
-            left_out.append(float(np.mean(unassigned[item.labels == label])))
+            left_out[name, label] = float(np.mean(unassigned[item.labels == label]))
             others.append(float(np.mean(unassigned[item.labels != label])))
-    assert np.median(left_out) >= 0.6, left_out
-    assert np.median(others) <= 0.05, others
+    assert len(left_out) >= 40
+    assert np.median(list(left_out.values())) >= 0.6, left_out
+    assert max(others) <= 0.05, others
 
 
 @pytest.mark.parametrize("name", ["Cytometry5", "Cytometry7"])

@@ -1,7 +1,8 @@
 """Blasts of a patient with B-cell leukaemia, told from marrow, with and without target antigens.
 
 The mass-cytometry events of tidytof (Good et al., Nature Medicine 24 (2018) 474-483): 2500
-B-lineage cells of a healthy donor and 2500 of a patient at diagnosis. Halves teach, halves are judged.
+B-lineage cells of a healthy donor and 2500 of a patient at diagnosis. One half of each teaches, the
+other is judged.
 """
 
 from __future__ import annotations
