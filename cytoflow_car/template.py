@@ -277,8 +277,8 @@ def _readable(faults: list[Any], table: dict[str, Any], where: str) -> TemplateE
     """Choose the fault that a person meant to be told, and say it in the template's words."""
     # A misspelt field also leaves the right one missing; the misspelling says more.
     faults = sorted(faults, key=lambda fault: fault["type"] != "unexpected_keyword_argument")
-    known = (*METHODS.items(), *MEASURES.items(), *CLUSTERERS.items())
-    unions = {cls.__name__: name for name, cls in known}
+    kinds = (*METHODS.items(), *MEASURES.items(), *CLUSTERERS.items())
+    unions = {cls.__name__: name for name, cls in kinds}
     for fault in faults:
         value: Any = table
         place: list[str] = []

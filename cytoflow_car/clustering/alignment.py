@@ -84,7 +84,7 @@ def align(reference: Reference, positions: Floats) -> Alignment:
 
 
 def assign(components: Components, values: Floats, tail: float = 1e-3) -> npt.NDArray[np.intp]:
-    """Number of the likeliest population of each event; -1 for events far from all."""
+    """Return the number of the likeliest population of each event; -1 where all are far."""
     distances = squared_distances(components, values)
     best = log_densities(components, distances).argmax(axis=1)
     near = distances[np.arange(len(values)), best] < special.chdtri(components.n_markers, tail)
@@ -118,6 +118,7 @@ def fit_lines(
         precision += weight[:, None, None] * design[:, :, None] * design[:, None, :]
         target += (weight * item.mean)[:, None] * design
     lines = np.linalg.solve(precision, target[:, :, None])[:, :, 0]
+    lines = np.asarray(lines, dtype=np.float64)
     return lines[:, 0], lines[:, 1]
 
 

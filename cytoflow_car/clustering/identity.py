@@ -125,8 +125,8 @@ def _turned(reference: Reference, positions: Floats, one: int, other: int) -> Fl
     """Return positions with two columns exchanged, in anchor units of the markers they become."""
     first, second = reference.markers[one], reference.markers[other]
     turned = positions.copy()
-    turned[:, one] = first.forward(second.inverse(positions[:, other]))
-    turned[:, other] = second.forward(first.inverse(positions[:, one]))
+    turned[:, one] = first.forward(second.inverse(positions[:, other].astype(np.float64)))
+    turned[:, other] = second.forward(first.inverse(positions[:, one].astype(np.float64)))
     return turned
 
 

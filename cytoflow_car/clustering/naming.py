@@ -24,7 +24,7 @@ UNASSIGNED = -1
 
 _DRAWN = 200_000
 # By what factor a population may exceed its largest share in the reference before its nodes count
-# as those of something unknown: single cells come and go with treatment, debris and doublets do not.
+# as those of something unknown: cells come and go with treatment, debris and doublets do not.
 _GROWTH, _TECHNICAL_GROWTH = 5.0, 3.0
 
 

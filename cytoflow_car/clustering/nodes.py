@@ -41,7 +41,7 @@ class NodeSet:
         return len(self.centers)
 
     def assign(self, values: Floats) -> Labels:
-        """Number of the nearest node of each event, (n_events,)."""
+        """Return the number of the nearest node of each event, (n_events,)."""
         nearest: Labels = np.empty(len(values), dtype=np.int32)
         halves = 0.5 * np.einsum("ij,ij->i", self.centers, self.centers)
         turned = np.ascontiguousarray(self.centers.T)
@@ -72,7 +72,7 @@ def place_nodes(values: Floats, n_nodes: int, seed: int) -> NodeSet:
 
 
 def join_nodes(nodes: NodeSet, n_metaclusters: int) -> Labels:
-    """Number of the metacluster of each node, (n_nodes,), by Ward's method on the centers."""
+    """Return the metacluster of each node, (n_nodes,), by Ward's method on the centers."""
     if len(nodes) <= n_metaclusters:
         return np.arange(len(nodes), dtype=np.int32)
     from sklearn.cluster import AgglomerativeClustering

@@ -7,15 +7,15 @@ the next specimen will not repeat. It is trained twice, with and without the ant
 aims at, so that their loss hides nothing; an event counts where either ratio passes its threshold.
 
 The thresholds rest on normal events of specimens that the classifier did not see. Their share above
-a threshold, times the normal events of the same kind in the specimen, is what false positives are to
-be expected. The lowest threshold is taken that keeps the limit of detection where the assay wants
+a threshold, times the normal events of the same kind in the specimen, is what false positives are
+to be expected. The lowest threshold is taken that keeps the limit of detection where the assay wants
 it.
 
 References
 ----------
 Sugiyama, Suzuki & Kanamori, Density Ratio Estimation in Machine Learning (2012), chapter 4, for the
-ratio. Williams & Seeger, Advances in Neural Information Processing Systems 13 (2001), for the subset
-of kernels. CLSI EP17-A2 (2012) for the limits.
+ratio. Williams & Seeger, Advances in Neural Information Processing Systems 13 (2001), for the
+subset of kernels. CLSI EP17-A2 (2012) for the limits.
 """
 
 from __future__ import annotations
@@ -241,7 +241,7 @@ def find_residual(
     too_near = np.minimum(_ambiguous_from(scores, reference), thresholds)
     ambiguous = (seen >= too_near).any(axis=1) & ~blasts
     leaked = float(np.mean((scores.held_out_blasts < too_near).all(axis=1)))
-    return Residual(blasts, ambiguous, replace(limits, leaked=leaked))
+    return Residual(np.asarray(blasts), np.asarray(ambiguous), replace(limits, leaked=leaked))
 
 
 def _budgets() -> Values:
@@ -333,13 +333,13 @@ class _Tail:
 
 
 def _effective(weights: Values) -> float:
-    """Number of equal weights that would vary as much."""
+    """Return the number of equal weights that would vary as much."""
     total = float((weights**2).sum())
     return float(weights.sum()) ** 2 / total if total > 0 else 0.0
 
 
 def _variation(counts: npt.NDArray[np.int64]) -> float:
-    """Standard deviation of ln of a rate between specimens, beyond counting."""
+    """Return the standard deviation of ln of a rate between specimens, beyond counting."""
     mean = float(counts.mean())
     if mean <= 0 or len(counts) < 2:
         return _LEAST_VARIATION

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -367,9 +368,7 @@ def _medians(
 ) -> Mapping[str, Values]:
     """Median of each marker in each cluster, in data units, of at most a thousand events."""
     found = {}
-    chosen = [
-        _evenly(order[begin:end], 1000) for begin, end in zip(starts[:-1], starts[1:], strict=True)
-    ]
+    chosen = [_evenly(order[begin:end], 1000) for begin, end in pairwise(starts)]
     for marker in markers:
         found[marker] = np.array(
             [

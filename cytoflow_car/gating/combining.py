@@ -14,7 +14,7 @@ from cytoflow_car.gating.density import errors_at
 from cytoflow_car.gating.membership import members
 from cytoflow_car.gating.placing import MOST_EVENTS, Keep, Parent, References
 from cytoflow_car.model.events import Rows
-from cytoflow_car.model.gate import BooleanGate, Placement, RectangleGate
+from cytoflow_car.model.gate import BooleanGate, ClusterGate, Placement, RectangleGate
 
 
 def confidence_of_combination(
@@ -76,7 +76,7 @@ def _errors_here(
 def confidence_elsewhere(parent: Parent, placement: Placement) -> float:
     """Return how sure a gate can be among another parent's events, with its background there."""
     background = placement.background
-    if background is None or isinstance(placement.gate, BooleanGate):
+    if background is None or isinstance(placement.gate, BooleanGate | ClusterGate):
         return 1.0
     rows, step = _sample(parent)
     n_kept = step * int(np.count_nonzero(members(placement.gate, parent.prepared, rows)))

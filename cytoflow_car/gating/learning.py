@@ -20,7 +20,7 @@ from cytoflow_car.gating.thresholds import LEAST_DEPTH, Fixed, Tail, ValleyCut
 from cytoflow_car.gating.training import TrainingDensity, describe_scale
 from cytoflow_car.gating.tree import PopulationRule
 from cytoflow_car.model.events import CompensatedEvents, Events, Rows
-from cytoflow_car.model.gate import BooleanGate, GeometricGate, QuadrantGate
+from cytoflow_car.model.gate import BooleanGate, ClusterGate, GeometricGate, QuadrantGate
 from cytoflow_car.model.panel import PreparedEvents
 from cytoflow_car.model.scale import Linear
 
@@ -335,7 +335,7 @@ def _inside(drawn: Drawn, file: HandGatedFile, parent: str) -> list[Mask]:
 
 def _geometry(drawn: Drawn, file: HandGatedFile, parent: str) -> GeometricGate:
     placed = drawn.place(Parent(parent, file.prepared, file.rows[parent]), References()).gate
-    assert not isinstance(placed, BooleanGate)
+    assert not isinstance(placed, BooleanGate | ClusterGate)
     return placed
 
 
@@ -344,7 +344,7 @@ def _place(gate: AnyGateMethod, parent: Parent, references: References) -> list[
         placed = gate.place(parent, references).gate
     except GateError:
         return None
-    assert not isinstance(placed, BooleanGate)
+    assert not isinstance(placed, BooleanGate | ClusterGate)
     return _sides(placed, parent.prepared, parent.rows)
 
 

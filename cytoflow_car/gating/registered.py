@@ -17,7 +17,7 @@ from cytoflow_car.gating.shapes import FixedEllipsoid, FixedPolygon, Quadrant, R
 from cytoflow_car.gating.thresholds import Fixed
 from cytoflow_car.gating.training import describe_scale
 from cytoflow_car.model.events import Rows, Values
-from cytoflow_car.model.gate import BooleanGate, GeometricGate, Placement, QuadrantGate
+from cytoflow_car.model.gate import BooleanGate, ClusterGate, GeometricGate, Placement, QuadrantGate
 
 Drawn = Fixed | Rectangle | Quadrant | FixedPolygon | FixedEllipsoid
 
@@ -136,7 +136,7 @@ class Registered:
 
 def _geometry(drawn: Drawn, parent: Parent, references: References) -> GeometricGate:
     gate = drawn.place(parent, references).gate
-    if isinstance(gate, BooleanGate):
+    if isinstance(gate, BooleanGate | ClusterGate):
         raise TypeError("a boolean gate has no place of its own")
     return gate
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from cytoflow_car.model.events import Spillover
-from cytoflow_car.model.gate import Gate
+from cytoflow_car.model.gate import BooleanGate, GeometricGate
 
 #: Names from the first population below the root down to a gate's own.
 Path = tuple[str, ...]
@@ -67,7 +67,7 @@ class NamedGate:
     """
 
     path: Path
-    gate: Gate
+    gate: GeometricGate | BooleanGate
     pattern: str = ""
     complement: bool = False
     part: bool = False

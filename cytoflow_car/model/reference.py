@@ -1,4 +1,4 @@
-"""What normal specimens look like: populations on an anchor scale, with how far specimens differ."""
+"""What normal specimens look like: populations on an anchor scale, and how specimens differ."""
 
 from __future__ import annotations
 

@@ -268,7 +268,7 @@ def _scales(
     """Choose one scale a marker for all specimens.
 
     Fluorescence: inverse hyperbolic sine. Scatter: a logarithm, since gain multiplies it. Where the
-    template says that a marker is linear, as values that are on a display scale already, it stays so.
+    template says that a marker is linear, as values that are on a display scale already, it stays.
     """
     prepared: PreparedEvents = gated.prepared
     found: dict[str, Scale] = {}
