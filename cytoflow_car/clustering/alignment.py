@@ -118,8 +118,7 @@ def fit_lines(
         precision += weight[:, None, None] * design[:, :, None] * design[:, None, :]
         target += (weight * item.mean)[:, None] * design
     lines = np.linalg.solve(precision, target[:, :, None])[:, :, 0]
-    lines = np.asarray(lines, dtype=np.float64)
-    return lines[:, 0], lines[:, 1]
+    return lines[:, 0].astype(np.float64), lines[:, 1].astype(np.float64)
 
 
 def _widened(components: Components, width: float) -> Components:

@@ -8,8 +8,8 @@ aims at, so that their loss hides nothing; an event counts where either ratio pa
 
 The thresholds rest on normal events of specimens that the classifier did not see. Their share above
 a threshold, times the normal events of the same kind in the specimen, is what false positives are
-to be expected. The lowest threshold is taken that keeps the limit of detection where the assay wants
-it.
+to be expected. The lowest threshold is taken that keeps the limit of detection where the assay
+wants it.
 
 References
 ----------

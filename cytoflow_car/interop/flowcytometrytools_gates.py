@@ -28,6 +28,7 @@ from cytoflow_car.interop.flowcytometrytools_axes import Axis, have_same_straigh
 from cytoflow_car.interop.flowcytometrytools_loading import load
 from cytoflow_car.model.gate import (
     BooleanGate,
+    ClusterGate,
     Dimension,
     Gate,
     PolygonGate,
@@ -217,6 +218,8 @@ def _hand_over(
     gate, name = step.gate, step.population
     if isinstance(gate, BooleanGate):
         return _combine(gate, made)
+    if isinstance(gate, ClusterGate):
+        raise InteropError(f"{name}: membership by label has no geometry")
     axes = [
         lay_axis(dimension.marker, transformations.get(dimension.marker))
         for dimension in gate.dimensions

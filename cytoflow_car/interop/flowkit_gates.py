@@ -228,7 +228,7 @@ class _Conversion:
             ranges = {key: quadrant.get_divider_range(key) for key in quadrant.divider_refs}
             path = (*above, name)
             if plain and set(ranges) == set(dividers):
-                gate: Gate = QuadrantGate(
+                gate: QuadrantGate | RectangleGate = QuadrantGate(
                     tuple(placed[key][0] for key in dividers),
                     tuple(
                         bound(placed[key][1], dividers[key].values[0], math.inf) for key in dividers
