@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cytoflow_car.errors import GateError
+from cytoflow_car.errors import GateError, InteropError
 from cytoflow_car.interop.flowcytometrytools_axes import Axis, have_same_straight_lines, lay_axis
 from cytoflow_car.interop.flowcytometrytools_loading import load
 from cytoflow_car.model.gate import (

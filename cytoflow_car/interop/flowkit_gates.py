@@ -29,7 +29,6 @@ from cytoflow_car.model.gate import (
     BooleanGate,
     Dimension,
     EllipsoidGate,
-    Gate,
     PolygonGate,
     QuadrantGate,
     RectangleGate,
