@@ -37,7 +37,7 @@ from cytoflow_car.resources import resource_folder
 from cytoflow_car.study.gates_export import export_gates
 from cytoflow_car.study.plan import plan_study
 from cytoflow_car.study.sheet import read_study
-from cytoflow_car.template import list_templates, load_template
+from cytoflow_car.template import gated_before_clustering, list_templates, load_template
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -136,8 +136,14 @@ def test_every_template_on_every_sample_file(
             ours = evaluate_gates(read_gatingml(path), read_fcs(job.sources[0].path))
             read_back = {gate[-1]: mask for gate, mask in ours.items()}
             ids = ids_of(text)
+            before = gated_before_clustering(template)
+            without_labels = {population for rule in before for population in rule.names}
             for item in result.populations:
                 if item.placement is None:
+                    continue
+                if item.name not in ids:
+                    # Only what rests on labels has no geometry.
+                    assert item.name not in without_labels, (job.sample_id, name, item.name)
                     continue
                 inside = np.zeros(trees[-1].kept.size, dtype=bool)
                 inside[trees[-1][item.name].rows] = True
