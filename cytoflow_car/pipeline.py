@@ -220,7 +220,9 @@ def cluster(job: SampleJob, prepared: PreparedEvents, tree: PopulationTree) -> C
             return cluster_without_names(prepared, tree, setting, job.seed)
         if job.reference is None:
             return "NO_REFERENCE"
-        placed = place_specimen(prepared, tree, setting, job.reference, job.seed)
+        placed = place_specimen(
+            prepared, tree, setting, job.reference, job.seed, baseline=job.baseline
+        )
         return label_events(placed, prepared, tree, setting, job.reference, job.baseline, job.seed)
     except ClusteringError as fault:
         # The gates still count, so clustering does not end the specimen.

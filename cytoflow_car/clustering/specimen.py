@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -36,7 +36,7 @@ from cytoflow_car.model.events import Rows, Values
 from cytoflow_car.model.gate import FalsePositives
 from cytoflow_car.model.panel import PreparedEvents
 from cytoflow_car.model.population import PopulationTree
-from cytoflow_car.model.reference import Reference
+from cytoflow_car.model.reference import Reference, ReferencePopulation
 
 #: A specimen is placed on a reference by so many of its events, evenly spaced.
 _PLACED_BY = 20_000
@@ -45,6 +45,9 @@ _NODES = 400
 # Baseline events that are handed on, and rounds in which blasts that the gate left out are found.
 _BASELINE_EVENTS, _BASELINE_NORMAL, _BASELINE_ROUNDS = 5000, 1500, 2
 _LEAST_EVENTS = 50
+# A patient's blasts move so many times as far between specimens as normal cells; and what share of
+# a specimen they are taken to be before it is looked at.
+_BLASTS_MOVE, _BLAST_FRACTION = 3.0, 0.02
 # With so many blasts among the events, channels are doubted but not refused.
 _LEUKEMIA = 0.1
 
@@ -81,8 +84,13 @@ def place_specimen(
     setting: ClusteringSetting,
     reference: Reference,
     seed: int,
+    baseline: BaselineBlasts | None = None,
 ) -> PlacedSpecimen:
     """Put the parent's events on the reference's scale and name them.
+
+    The patient's blasts, where the baseline knows them, stand beside the reference's populations:
+    blasts that make up most of a specimen would otherwise be taken for normal anchors, and pull the
+    whole specimen off the scale.
 
     Raises
     ------
@@ -91,6 +99,9 @@ def place_specimen(
         few events.
     """
     rows = tree[setting.parent].rows
+    n_normal = len(reference.populations)
+    if setting.residual is not None and baseline is not None and not baseline.missing:
+        reference = with_blasts(reference, baseline, setting.residual.antigens)
     missing = [name for name in reference.marker_names if name not in prepared.columns]
     if missing:
         raise ClusteringError(
@@ -124,7 +135,42 @@ def place_specimen(
     names = name_events(
         reference, components, values, nodes.assign(values), nodes, setting.naming, seed
     )
+    # Whether an event is a blast is for the density ratio to say, with its false positives.
+    given = np.where(names.populations < n_normal, names.populations, -1).astype(np.int16)
+    names = replace(names, populations=given)
     return PlacedSpecimen(rows, values, alignment, components, names, identity.flags)
+
+
+def with_blasts(
+    reference: Reference, baseline: BaselineBlasts, antigens: Sequence[str]
+) -> Reference:
+    """Return the reference with a patient's blasts as one more population, the last.
+
+    They may lie further from their place than normal cells do, and anywhere in the antigens that
+    treatment aims at. They may be any share of a specimen.
+    """
+    events = baseline.events.astype(np.float64)
+    n_markers = len(reference.markers)
+    usual = np.median([item.between for item in reference.populations], axis=0)
+    between = _BLASTS_MOVE**2 * usual
+    between[[reference.index(name) for name in antigens if name in reference.marker_names]] = 1.0
+    covariance = np.cov(events.T) + 1e-4 * np.eye(n_markers)
+    blasts = ReferencePopulation(
+        name=BLAST,
+        lineage="blast",
+        stage=0,
+        technical=False,
+        shares=np.ones(1),
+        means=events.mean(axis=0)[None],
+        covariances=covariance[None],
+        between=between,
+        levels=("negative",) * n_markers,
+        fraction=_BLAST_FRACTION,
+        highest_fraction=1.0,
+        n_events=len(events),
+        n_specimens=1,
+    )
+    return replace(reference, populations=(*reference.populations, blasts))
 
 
 def _holds_leukemia(tree: PopulationTree, setting: ClusteringSetting) -> bool:
@@ -297,7 +343,9 @@ def _residual(
     if baseline.missing:
         return baseline.missing
     kept = tree.kept[placed.rows]
-    counts = np.bincount(placed.names.likeliest[kept], minlength=len(reference.populations))
+    n_normal = len(reference.populations)
+    likeliest = placed.names.likeliest[kept]
+    counts = np.bincount(likeliest[likeliest < n_normal], minlength=n_normal)
     learned = learn_residual(reference, baseline, setting.residual.antigens, seed)
     return find_residual(learned, reference, placed.values, counts, setting.residual.lod_events)
 
