@@ -72,6 +72,12 @@ def export_flowjo(results: Path, folders: Sequence[Path] = ()) -> FlowjoExport:
             f"{specimen.sample_id}: {'/'.join(population)}: {why}"
             for population, why in made.left_out.items()
         ]
+        known = {item.path for item in gates.gates}
+        left_out += [
+            f"{specimen.sample_id}: {'/'.join(population)}: not in gatingml/, as labels are not"
+            for population in specimen.populations
+            if population and population not in known and population not in made.left_out
+        ]
     if not written:
         raise StudyError(
             "no specimen to export" + "".join(f"; {line}" for line in left_out[:1]),
