@@ -7,6 +7,11 @@ from pathlib import Path
 
 import pytest
 
+# The tests run in as many processes as there are cores: threads of numpy would only quarrel. Before
+# numpy is loaded, or it does not see it.
+for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ.setdefault(_variable, "1")
+
 ROOT = Path(__file__).resolve().parent.parent
 
 

@@ -261,6 +261,20 @@ def _work_alone(job: SampleJob, strict: bool) -> _Outcome:
 
 
 def _work(job: SampleJob, strict: bool) -> _Outcome:
+    """Do one job on one core: there is a process for each, and their threads would only quarrel.
+
+    A sum that threads share is also rounded by how many there are, and labels must not depend on
+    that.
+    """
+    # Libraries that are loaded later would not be limited.
+    import sklearn.cluster  # noqa: F401
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(limits=1):
+        return _work_unlimited(job, strict)
+
+
+def _work_unlimited(job: SampleJob, strict: bool) -> _Outcome:
     try:
         if job.wanted:
             return _Outcome(job, None, sample_parents(job))
