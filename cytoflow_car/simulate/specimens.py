@@ -139,11 +139,11 @@ def draw_marrow(patient: Patient, day: float, rng: np.random.Generator) -> Draw:
     return _finish("BM", rates, patient, day, rng)
 
 
-def draw_normal_marrow(rng: np.random.Generator) -> Draw:
+def draw_normal_marrow(rng: np.random.Generator, *, regenerating: bool | None = None) -> Draw:
     """Draw the marrow of a person without leukemia; rates are relative to nucleated cells.
 
-    Normal B cells are 1 to 40 % of these, evenly on a log scale. Half of the persons, as chance has
-    it, have a marrow at rest; in the others B cells regenerate.
+    Normal B cells are 1 to 40 % of these, evenly on a log scale. They regenerate, or are at rest;
+    with None chance decides.
     """
     rates = np.zeros(len(cells.CLASSES))
     subsets, cd4 = draw_subsets(rng), float(rng.beta(12, 9))
@@ -157,7 +157,9 @@ def draw_normal_marrow(rng: np.random.Generator) -> Draw:
             rates[cells.INDEX[name]] = amount
     b_cells = float(np.exp(rng.uniform(np.log(0.01), np.log(0.40))))
     rates *= (1.0 - b_cells) / rates.sum()
-    stages = np.array(_REGENERATING if rng.random() < 0.5 else _RESTING)
+    by_chance = rng.random() < 0.5
+    back = by_chance if regenerating is None else regenerating
+    stages = np.array(_REGENERATING if back else _RESTING)
     stages *= rng.lognormal(0.0, 0.3, stages.size)
     _add_b_stages(rates, b_cells, stages / stages.sum())
     _add_particles(rates, "BM", rng)
