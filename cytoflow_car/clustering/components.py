@@ -14,8 +14,8 @@ from cytoflow_car.model.reference import ReferencePopulation
 
 Floats = npt.NDArray[np.float32]
 
-#: Events computed at once: few enough that an array of them and all components stays small.
-BLOCK = 1 << 15
+#: Events computed at once: few enough that they and their distances stay in the processor's cache.
+BLOCK = 1 << 12
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -359,9 +359,12 @@ def _ambiguous_from(scores: ResidualScores, reference: Reference) -> Values:
 def _kernel(values: Floats, centers: Floats) -> Floats:
     """Gaussian kernels of standardised events, (n_events, n_kernels)."""
     width = np.float32(_KERNEL_WIDTH / values.shape[1])
-    squares = np.einsum("ij,ij->i", values, values)[:, None]
-    distances = squares + np.einsum("ij,ij->i", centers, centers) - 2.0 * (values @ centers.T)
-    return np.exp(-width * np.maximum(distances, 0.0))
+    squares, centers_squares = (np.einsum("ij,ij->i", own, own) for own in (values, centers))
+    # One product gives the exponents: 2 x c - x x - c c, times the width.
+    left = np.column_stack([values, squares, np.ones_like(squares)])
+    right = np.column_stack([2.0 * centers, -np.ones_like(centers_squares), -centers_squares])
+    exponents = left @ (width * right).T
+    return np.exp(exponents, out=exponents)
 
 
 def _inverse_root(gram: Floats) -> Floats:
