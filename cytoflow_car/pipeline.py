@@ -27,7 +27,7 @@ from cytoflow_car.job import (
     SampleResult,
 )
 from cytoflow_car.measure.context import MeasureContext
-from cytoflow_car.model.clusters import BaselineBlasts, ClusterLabels
+from cytoflow_car.model.clusters import DEVIATES_FROM_NORMAL, BaselineBlasts, ClusterLabels
 from cytoflow_car.model.events import CompensatedEvents, Events, Sample, Spillover
 from cytoflow_car.model.measurement import Measurement
 from cytoflow_car.model.panel import PreparedEvents
@@ -37,6 +37,7 @@ from cytoflow_car.preprocess.panel import assign_markers, is_compensated
 from cytoflow_car.preprocess.scales import needs_values, resolve_scale
 from cytoflow_car.qc.acquisition import AcquisitionReport, check_acquisition, check_populations
 from cytoflow_car.qc.drift import DriftSetting
+from cytoflow_car.qc.naming import check_naming
 from cytoflow_car.template import Template, gated_before_clustering
 
 #: Findings of quality control that go onto every measurement of the specimen.
@@ -60,6 +61,9 @@ def analyse_sample(job: SampleJob) -> SampleResult:
         gated = gate_specimen(job, job.template.populations)
         tree, prepared = gated.tree, gated.prepared
         checks = (*gated.quality.checks, *check_populations(tree, job.template.acquisition))
+        setting = job.template.clustering
+        if setting is not None and gated.labels is not None:
+            checks = (*checks, *check_naming(gated.labels, setting.most_unassigned_percent))
         measurements = () if job.control_kind else measure(job, tree, prepared)
         clusters = gated.labels.clusters if gated.labels is not None else ()
     except CytoflowCarError as error:
@@ -94,7 +98,10 @@ def analyse_sample(job: SampleJob) -> SampleResult:
         )
         if job.control_kind
         else (),
-        review=_reasons_for_review(tree, job.template.review_below),
+        review=(
+            *_reasons_for_review(tree, job.template.review_below),
+            *_doubts_of_normality(gated.labels),
+        ),
         medians=tuple(_medians(tree, prepared, job.template.drift)),
         clusters=clusters,
         event_labels=_event_labels(gated.labels) if job.keep_labels else None,
@@ -390,6 +397,12 @@ def _reasons_for_review(tree: PopulationTree, below: float) -> tuple[str, ...]:
         and item.placement.method not in ("boolean", "reference", "cluster")
     )
     return tuple(dict.fromkeys(reasons))
+
+
+def _doubts_of_normality(labels: ClusterLabels | None) -> Iterator[str]:
+    if labels is not None and labels.fit is not None and DEVIATES_FROM_NORMAL in labels.flags:
+        share = labels.fit.unassigned_percent
+        yield f"{labels.parent}: {share:.2g} % of the events fit no population of the reference"
 
 
 def _chain_time(time: np.ndarray, lengths: list[int]) -> None:

@@ -70,6 +70,9 @@ class ClusteringSetting:
         For templates that look for a patient's blasts.
     hemodilution
         For marrow.
+    most_unassigned_percent
+        More events without a name: the flag ``DEVIATES_FROM_NORMAL``, where no baseline of the
+        patient accounts for them. It is no count: less than this cannot be told from normal.
     """
 
     parent: str
@@ -79,3 +82,4 @@ class ClusteringSetting:
     naming: NamingSetting = NamingSetting()
     residual: ResidualSetting | None = None
     hemodilution: HemodilutionSetting | None = None
+    most_unassigned_percent: float = 1.0

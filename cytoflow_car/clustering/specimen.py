@@ -27,10 +27,13 @@ from cytoflow_car.errors import ClusteringError
 from cytoflow_car.model.clusters import (
     AMBIGUOUS,
     BLAST,
+    DEVIATES_FROM_NORMAL,
+    IS_BASELINE,
     UNASSIGNED,
     BaselineBlasts,
     Cluster,
     ClusterLabels,
+    ReferenceFit,
 )
 from cytoflow_car.model.events import Rows, Values
 from cytoflow_car.model.gate import FalsePositives
@@ -62,7 +65,7 @@ class PlacedSpecimen:
         Of the parent, those that quality control marked included.
     values
         (n_rows, n_markers) float32, aligned.
-    alignment, components
+    alignment, components, fit
         How it was placed.
     names
         Of each event.
@@ -75,6 +78,7 @@ class PlacedSpecimen:
     alignment: Alignment
     components: Components
     names: Names
+    fit: ReferenceFit
     flags: tuple[str, ...] = ()
 
 
@@ -138,7 +142,10 @@ def place_specimen(
     # Whether an event is a blast is for the density ratio to say, with its false positives.
     given = np.where(names.populations < n_normal, names.populations, -1).astype(np.int16)
     names = replace(names, populations=given)
-    return PlacedSpecimen(rows, values, alignment, components, names, identity.flags)
+    fit = ReferenceFit(
+        alignment.anchors, *identity.fit, 100.0 * float(np.mean(names.populations[kept] < 0))
+    )
+    return PlacedSpecimen(rows, values, alignment, components, names, fit, identity.flags)
 
 
 def with_blasts(
@@ -262,7 +269,7 @@ def label_events(
     everywhere[placed.rows] = codes
     clustering = setting.clusterer.cluster(placed.values, seed)
     flags = _hemodilution(setting.hemodilution, names, codes[tree.kept[placed.rows]])
-    flags = (*flags, *placed.flags)
+    flags = (*flags, *placed.flags, *_deviation(placed, setting, baseline))
     if reference.simulated:
         flags = (*flags, "REFERENCE_SIMULATED")
     return ClusterLabels(
@@ -278,6 +285,7 @@ def label_events(
         clusters=tuple(
             _clusters(clustering, names, codes, placed, prepared, reference.marker_names)
         ),
+        fit=placed.fit,
     )
 
 
@@ -374,6 +382,19 @@ def _hemodilution(
     if both >= setting.least_events and 100.0 * n_mature > setting.most_percent * both:
         return ("HEMODILUTED",)
     return ()
+
+
+def _deviation(
+    placed: PlacedSpecimen, setting: ClusteringSetting, baseline: BaselineBlasts | None
+) -> tuple[str, ...]:
+    """Flag a specimen with more unknown events than normal ones have.
+
+    A baseline is expected to hold them, and with one they are the density ratio's to count.
+    """
+    if baseline is not None and baseline.missing in ("", IS_BASELINE):
+        return ()
+    unknown = placed.fit.unassigned_percent > setting.most_unassigned_percent
+    return (DEVIATES_FROM_NORMAL,) if unknown else ()
 
 
 def _clusters(

@@ -73,10 +73,12 @@ class Labelled:
                 f"no labels: {why}",
                 advice="Fit a reference, or give the patient's baseline in samples.csv",
             )
+        # What clustering found of the specimen holds for the gate's events too.
+        doubts = references.clusters.flags if references.clusters is not None else ()
         return replace(
             other,
             gate=BooleanGate("or", (self.otherwise, self.otherwise)),
             method=self.method,
             reason=f"{why}, so as {self.otherwise}: {other.reason}",
-            flags=tuple(dict.fromkeys((*other.flags, why))),
+            flags=tuple(dict.fromkeys((*other.flags, why, *doubts))),
         )

@@ -16,6 +16,11 @@ __all__ = ["BaselineBlasts", "Cluster", "ClusterLabels", "FalsePositives"]
 #: Labels that clustering gives beside those of populations.
 UNASSIGNED, BLAST, AMBIGUOUS = "unassigned", "blast", "between normal and blast"
 
+#: Why a baseline has no blasts to be compared with: it is what others are compared with.
+IS_BASELINE = "IS_BASELINE"
+#: Flag of a specimen that holds more unknown events than normal ones do; for review.
+DEVIATES_FROM_NORMAL = "DEVIATES_FROM_NORMAL"
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BaselineBlasts:
@@ -75,6 +80,26 @@ class Cluster:
     positions: Mapping[str, float]
 
 
+@dataclass(frozen=True, slots=True)
+class ReferenceFit:
+    """How a specimen lies on the reference.
+
+    Attributes
+    ----------
+    anchors
+        Populations whose positions put it on the reference's scale.
+    density, lowest_density
+        Mean log density of the specimen, and the lowest of the reference's own specimens.
+    unassigned_percent
+        Of the events without a name, among those that quality control kept.
+    """
+
+    anchors: tuple[str, ...]
+    density: float
+    lowest_density: float
+    unassigned_percent: float
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class ClusterLabels:
     """The label of each event of a specimen.
@@ -101,6 +126,8 @@ class ClusterLabels:
         Label to what of it is to be expected without a single true event.
     clusters
         One record a cluster.
+    fit
+        How the specimen lies on the reference; None without one.
     """
 
     parent: str
@@ -113,6 +140,7 @@ class ClusterLabels:
     missing: Mapping[str, str] = field(default_factory=dict)
     false_positives: Mapping[str, FalsePositives] = field(default_factory=dict)
     clusters: tuple[Cluster, ...] = ()
+    fit: ReferenceFit | None = None
 
     def rows(self, labels: tuple[str, ...]) -> Rows:
         """Return the rows of all events with one of the labels, ascending."""

@@ -12,7 +12,7 @@ from cytoflow_car.gating.placing import ControlSummary
 from cytoflow_car.gating.tree import control_cuts
 from cytoflow_car.job import FcsSource, SampleFailure, SampleJob, SpilloverChoice
 from cytoflow_car.measure.context import TubeFacts
-from cytoflow_car.model.clusters import BaselineBlasts
+from cytoflow_car.model.clusters import IS_BASELINE, BaselineBlasts
 from cytoflow_car.study.blood_count import find_count_doubts
 from cytoflow_car.study.records import SheetRow, Study
 from cytoflow_car.study.references import find_baseline, find_references, without_baseline
@@ -271,7 +271,7 @@ def with_baseline(
     if job.reference is None:
         return job
     if sample.row.baseline:
-        return replace(job, baseline=without_baseline(sample.row, "IS_BASELINE"))
+        return replace(job, baseline=without_baseline(sample.row, IS_BASELINE))
     if sample.baseline is None:
         return replace(job, baseline=without_baseline(sample.row, "NO_BASELINE"))
     key = (sample.baseline.sample_id, job.template.name)

@@ -52,6 +52,7 @@ _CHANGE = {"CD10": 0.3, "CD38": 0.2}
 _BASELINE_EVENTS = 100_000
 _BASELINE_BLASTS = (0.2, 0.9)
 _STARTED = datetime.datetime(2024, 1, 8, 9, 0)
+_LATER = datetime.timedelta(days=90)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,39 +117,22 @@ def run_patient(
     What a marrow holds depends on the seed, the patient and its own number only.
     """
     rng = np.random.default_rng([chosen.seed, number])
-    patient = draw_patients(2, rng)[1]
-    burden = float(rng.uniform(*_BASELINE_BLASTS))
     template = "b_cells_bm" if chosen.study == "b_cells" else "blasts_bm"
-    with tempfile.TemporaryDirectory() as folder:
-        study = Path(folder)
-        (study / "study.toml").write_text('name = "residual"\nsimulated = true\n', encoding="utf-8")
-        baseline_draw = _with_blasts(
-            draw_marrow(replace(patient, residual=0.0), 0, rng), burden, ""
-        )
-        baseline = acquire(
-            baseline_draw, B_PANEL, draw_session(chosen.gain_sd, rng), _BASELINE_EVENTS, rng
-        )
-        write_events(study / "baseline.fcs", baseline, _STARTED)
+    with tempfile.TemporaryDirectory() as place:
+        study = Path(place)
+        patient = write_baseline(study, template, rng, chosen.gain_sd)
         summary: BaselineBlasts | None = None
         for later in asked:
             own = np.random.default_rng([chosen.seed, number, later.number])
-            draw = _draw_later(patient, later, own)
-            acquisition = acquire(
-                draw, B_PANEL, draw_session(chosen.gain_sd, own), later.events, own
-            )
-            write_events(study / "later.fcs", acquisition, _STARTED + datetime.timedelta(days=90))
-            write_table(study / "samples.csv", tuple(_row("baseline", template)), [
-                _row("baseline", template), _row("later", template),
-            ])  # fmt: skip
+            acquisition = write_later(study, patient, later, own, chosen.gain_sd)
             plan = plan_study(read_study(study), draw=False)
             (sample,) = [item for item in plan.samples if item.row.sample_id == "later"]
             if summary is None:
                 (job,) = plan.baseline_jobs.values()
                 summary = summarise_patient_baseline(job)
             found = {("baseline", template): summary}
-            job = with_baseline(sample, sample.job, found)
             began = time.process_time()
-            row = judge(job, acquisition, draw)
+            row = judge(with_baseline(sample, sample.job, found), acquisition)
             yield {
                 "specimen": later.name,
                 "arm": later.arm,
@@ -159,7 +143,31 @@ def run_patient(
             }
 
 
-def judge(job: SampleJob, acquisition: Acquisition, draw: Draw) -> dict[str, object]:
+def write_baseline(study: Path, template: str, rng: np.random.Generator, gain_sd: float) -> Patient:
+    """Draw a patient, write the baseline marrow and the sheet for it and one later marrow."""
+    patient = draw_patients(2, rng)[1]
+    burden = float(rng.uniform(*_BASELINE_BLASTS))
+    draw = _with_blasts(draw_marrow(replace(patient, residual=0.0), 0, rng), burden, "")
+    session = draw_session(gain_sd, rng)
+    acquisition = acquire(draw, B_PANEL, session, _BASELINE_EVENTS, rng)
+    write_events(study / "baseline.fcs", acquisition, _STARTED)
+    (study / "study.toml").write_text('name = "residual"\nsimulated = true\n', encoding="utf-8")
+    rows = [_row(name, template) for name in ("baseline", "later")]
+    write_table(study / "samples.csv", tuple(rows[0]), rows)
+    return patient
+
+
+def write_later(
+    study: Path, patient: Patient, later: Later, rng: np.random.Generator, gain_sd: float
+) -> Acquisition:
+    """Draw and write a later marrow of the patient, in a session of its own."""
+    draw = _draw_later(patient, later, rng)
+    acquisition = acquire(draw, B_PANEL, draw_session(gain_sd, rng), later.events, rng)
+    write_events(study / "later.fcs", acquisition, _STARTED + _LATER)
+    return acquisition
+
+
+def judge(job: SampleJob, acquisition: Acquisition) -> dict[str, object]:
     """Gate and measure one later marrow, and compare it with what was planted."""
     gated = gate_specimen(job, job.template.populations)
     measured = {item.name: item for item in measure(job, gated.tree, gated.prepared)}
