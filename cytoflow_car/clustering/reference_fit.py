@@ -140,10 +140,7 @@ def fit_reference(
     aligned = positions
     populations = _estimate(names, aligned, codes, naming, seed, most_components=1)
     for _ in range(_ROUNDS):
-        aligned = [
-            _align_labelled(populations, values, numbers)
-            for values, numbers in zip(positions, codes, strict=True)
-        ]
+        aligned = _align_labelled(populations, positions, codes)
         populations = _estimate(names, aligned, codes, naming, seed, most_components=1)
     populations = _estimate(names, aligned, codes, naming, seed, most_components=_MOST_COMPONENTS)
     rows, numbers, whose = _keep_events(populations, codes, np.random.default_rng(seed))
@@ -238,15 +235,36 @@ def _anchor_scales(
 
 
 def _align_labelled(
+    populations: tuple[ReferencePopulation, ...],
+    positions: Sequence[Floats],
+    codes: Sequence[npt.NDArray[np.intp]],
+) -> list[Floats]:
+    """Align the specimens with each other; their mean stays where it is.
+
+    Each line alone falls short of the populations' differences, since anchors are known with error.
+    Without the mean line divided out, the scale would shrink with every round.
+    """
+    lines = [
+        _line_of_labelled(populations, values, numbers)
+        for values, numbers in zip(positions, codes, strict=True)
+    ]
+    mean_offset, mean_slope = np.mean(lines, axis=0)
+    return [
+        Alignment((offset - mean_offset) / mean_slope, slope / mean_slope).apply(values)
+        for (offset, slope), values in zip(lines, positions, strict=True)
+    ]
+
+
+def _line_of_labelled(
     populations: tuple[ReferencePopulation, ...], positions: Floats, numbers: npt.NDArray[np.intp]
-) -> Floats:
+) -> tuple[Values, Values]:
     counts = np.bincount(numbers[numbers >= 0], minlength=len(populations))
     anchors = {
         number: np.median(positions[numbers == number], axis=0)
         for number, item in enumerate(populations)
         if not item.technical and counts[number] >= LEAST_EVENTS
     }
-    return Alignment(*fit_lines(populations, anchors, counts)).apply(positions)
+    return fit_lines(populations, anchors, counts)
 
 
 def _estimate(

@@ -49,8 +49,8 @@ def test_planted_gain_and_offset_are_recovered(mixture: Mixture, reference: Refe
     zero = reference.markers[0].scale.inverse(np.array([item.zero for item in reference.markers]))
     one = reference.markers[0].scale.inverse(np.array([item.one for item in reference.markers]))
     offset = -((GAINS - 1.0) * zero + OFFSETS) / (one - zero) / GAINS
-    assert found.slope == pytest.approx(1.0 / GAINS, abs=0.05)
-    assert found.offset == pytest.approx(offset, abs=0.05)
+    assert found.slope == pytest.approx(1.0 / GAINS, abs=0.03)
+    assert found.offset == pytest.approx(offset, abs=0.03)
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
@@ -82,7 +82,6 @@ def test_populations_lie_where_the_reference_has_them(
     assert np.median(far) < 0.05 and max(far) < 0.15
 
 
-@pytest.mark.xfail(reason="aligning the reference's own specimens shrinks it by 1 % a round")
 def test_a_reference_stays_on_the_scale_it_was_learned_on(
     mixture: Mixture, reference: Reference
 ) -> None:
