@@ -12,6 +12,7 @@ from cytoflow_car.clustering.alignment import Alignment, fit_lines
 from cytoflow_car.clustering.components import (
     Components,
     Floats,
+    blocks,
     components_of,
     log_densities,
     log_sum,
@@ -175,9 +176,12 @@ def typical_density(
         which lies elsewhere, counts as one however much of it there is. A population that is not
         there counts as the floor.
     """
-    logs = log_densities(mixture, squared_distances(mixture, aligned))
-    owners = mixture.owners[logs.argmax(axis=1)]
-    floored = np.maximum(log_sum(logs), _FLOOR)
+    owners = np.empty(len(aligned), dtype=np.intp)
+    floored = np.empty(len(aligned), dtype=np.float32)
+    for rows in blocks(len(aligned)):
+        logs = log_densities(mixture, squared_distances(mixture, aligned[rows]))
+        owners[rows] = mixture.owners[logs.argmax(axis=1)]
+        floored[rows] = np.maximum(log_sum(logs), _FLOOR)
     counts = np.bincount(owners, minlength=len(populations))
     sums = np.bincount(owners, weights=floored, minlength=len(populations))
     least = max(5, len(aligned) // 1000)
