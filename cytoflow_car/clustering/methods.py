@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cytoflow_car.clustering.components import Floats
+from cytoflow_car.clustering.mixtures import fit_mixture
 from cytoflow_car.clustering.nodes import join_nodes, place_nodes
 from cytoflow_car.errors import ClusteringError
 
@@ -23,6 +24,9 @@ Labels = npt.NDArray[np.int32]
 
 #: Label of an event that belongs to no cluster.
 NOISE = -1
+
+# Added to each variance of a mixture, in squared units of the values.
+_LEAST_VARIANCE = 1e-5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -121,15 +125,12 @@ class NormalMixture:
     def cluster(self, values: Floats, seed: int) -> Clustering:
         """Cluster events, (n_events, n_markers)."""
         _refuse_too_many(self.method, len(values), self.most_events)
-        from sklearn.mixture import GaussianMixture
-
+        if len(values) < 2:
+            return Clustering(np.zeros(len(values), np.int32), np.empty(0, np.int32))
         most = max(1, min(self.most_components, len(values) // (10 * values.shape[1])))
-        fits = [
-            GaussianMixture(number, random_state=seed, reg_covar=1e-5).fit(values)
-            for number in range(1, most + 1)
-        ]
-        best = min(fits, key=lambda fit: float(fit.bic(values)))
-        return Clustering(np.asarray(best.predict(values), np.int32), np.empty(0, np.int32))
+        fit = fit_mixture(values, most, _LEAST_VARIANCE, seed)
+        _, labels = np.unique(fit.predict(values), return_inverse=True)
+        return Clustering(labels.astype(np.int32), np.empty(0, np.int32))
 
 
 #: Methods by the name that templates use. To add one: a class and its line here and in `Clusterer`.

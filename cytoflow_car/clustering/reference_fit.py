@@ -18,6 +18,7 @@ from cytoflow_car.clustering.components import (
     log_sum,
     squared_distances,
 )
+from cytoflow_car.clustering.mixtures import fit_mixture
 from cytoflow_car.errors import ReferenceError
 from cytoflow_car.model.events import Values
 from cytoflow_car.model.reference import (
@@ -363,18 +364,11 @@ def _shape(
     covariance = (deviations.T @ deviations + _SHAPE_EVENTS * usual) / (n_events + _SHAPE_EVENTS)
     plain = np.ones(1), np.zeros((1, deviations.shape[1])), covariance[None]
     most = min(most_components, n_events // _EVENTS_A_COMPONENT)
-    if most < 2:
-        return plain
-    from sklearn.mixture import GaussianMixture
-
-    step = max(1, n_events // _MOST_SHAPE_EVENTS)
-    taken = deviations[::step]
     floor = 0.02 * float(np.diag(covariance).mean())
-    fits = [
-        GaussianMixture(number, reg_covar=floor, random_state=seed).fit(taken)
-        for number in range(1, most + 1)
-    ]
-    best = min(fits, key=lambda fit: float(fit.bic(taken)))
+    if most < 2 or not floor > 0.0:
+        return plain
+    step = max(1, n_events // _MOST_SHAPE_EVENTS)
+    best = fit_mixture(deviations[::step], most, floor, seed)
     if best.n_components == 1:
         return plain
     centers = best.means_ - best.weights_ @ best.means_

@@ -60,28 +60,23 @@ class TestEveryMethod:
         assert np.array_equal(one.groups, other.groups)
 
     @pytest.mark.parametrize("n_events", [1, 2, 7, 30])
-    def test_takes_few_events(
-        self, name: str, n_events: int, request: pytest.FixtureRequest
-    ) -> None:
-        if (name, n_events) == ("mixture", 1):
-            request.applymarker(
-                pytest.mark.xfail(raises=ValueError, reason="a mixture wants two events")
-            )
+    def test_takes_few_events(self, name: str, n_events: int) -> None:
         values, _ = make_groups()
         found = CLUSTERERS[name](name).cluster(values[:n_events], 0)
         assert found.labels.shape == (n_events,)
 
-    def test_takes_events_that_are_all_alike(
-        self, name: str, request: pytest.FixtureRequest
-    ) -> None:
-        if name == "mixture":
-            request.applymarker(
-                pytest.mark.xfail(
-                    raises=UserWarning, reason="more components than distinct events are tried"
-                )
-            )
+    def test_takes_events_that_are_all_alike(self, name: str) -> None:
         found = CLUSTERERS[name](name).cluster(np.ones((200, 3), dtype=np.float32), 0)
         assert found.n_clusters <= 1
+
+    @pytest.mark.parametrize("n_distinct", [2, 3, 7])
+    def test_makes_no_more_clusters_than_there_are_distinct_events(
+        self, name: str, n_distinct: int
+    ) -> None:
+        distinct = np.random.default_rng(0).normal(size=(n_distinct, 3)).astype(np.float32)
+        found = CLUSTERERS[name](name).cluster(np.repeat(distinct, 300, axis=0), 0)
+        assert found.n_clusters <= n_distinct
+        assert set(found.labels) - {NOISE} == set(range(found.n_clusters))
 
     def test_puts_no_two_planted_groups_into_one_cluster(self, name: str) -> None:
         values, numbers = make_groups()
