@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from cytoflow_car.clustering.components import Floats
 from cytoflow_car.clustering.mixtures import fit_mixture
-from cytoflow_car.clustering.nodes import join_nodes, place_nodes
+from cytoflow_car.clustering.nodes import NodeSet, join_nodes, place_nodes
 from cytoflow_car.errors import ClusteringError
 
 Labels = npt.NDArray[np.int32]
@@ -36,7 +36,7 @@ class Clustering:
     Attributes
     ----------
     labels
-        (n_events,) number of the cluster from 0, or `NOISE`.
+        (n_events,) number of the cluster from 0, or `NOISE`; every cluster has events.
     groups
         (n_clusters,) number of the metacluster of each cluster from 0; empty where the method makes
         none.
@@ -68,7 +68,10 @@ class Nodes:
     def cluster(self, values: Floats, seed: int) -> Clustering:
         """Cluster events, (n_events, n_markers)."""
         placed = place_nodes(values, self.nodes, seed)
-        return Clustering(placed.assign(values), join_nodes(placed, self.metaclusters))
+        # A node may be nobody's nearest.
+        used, labels = np.unique(placed.assign(values), return_inverse=True)
+        groups = join_nodes(NodeSet(placed.centers[used]), self.metaclusters)
+        return Clustering(labels.astype(np.int32), groups)
 
 
 @dataclass(frozen=True, slots=True)

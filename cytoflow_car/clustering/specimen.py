@@ -416,8 +416,6 @@ def _clusters(
     medians = _medians(order, starts, prepared, markers, rows)
     for number in range(clustering.n_clusters):
         own = order[starts[number] : starts[number + 1]]
-        if not own.size:
-            continue
         counts = np.bincount(codes[own], minlength=len(names))
         label = names[int(counts.argmax())] if 2 * counts.max() > own.size else UNASSIGNED
         yield Cluster(
@@ -440,10 +438,7 @@ def _medians(
     chosen = [_evenly(order[begin:end], 1000) for begin, end in pairwise(starts)]
     for marker in markers:
         found[marker] = np.array(
-            [
-                np.median(prepared.values(marker, np.sort(rows[own]))) if own.size else np.nan
-                for own in chosen
-            ]
+            [np.median(prepared.values(marker, np.sort(rows[own]))) for own in chosen]
         )
     return found
 

@@ -68,6 +68,7 @@ class TestEveryMethod:
     def test_takes_events_that_are_all_alike(self, name: str) -> None:
         found = CLUSTERERS[name](name).cluster(np.ones((200, 3), dtype=np.float32), 0)
         assert found.n_clusters <= 1
+        assert len(found.groups) in (0, found.n_clusters)
 
     @pytest.mark.parametrize("n_distinct", [2, 3, 7])
     def test_makes_no_more_clusters_than_there_are_distinct_events(
@@ -76,6 +77,7 @@ class TestEveryMethod:
         distinct = np.random.default_rng(0).normal(size=(n_distinct, 3)).astype(np.float32)
         found = CLUSTERERS[name](name).cluster(np.repeat(distinct, 300, axis=0), 0)
         assert found.n_clusters <= n_distinct
+        assert len(found.groups) in (0, found.n_clusters)
         assert set(found.labels) - {NOISE} == set(range(found.n_clusters))
 
     def test_puts_no_two_planted_groups_into_one_cluster(self, name: str) -> None:
