@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ import flowio
 import numpy as np
 import pandas as pd
 import pytest
+import wording
 
 import cytoflow_car.study.plan
 from cytoflow_car.gating.control import ControlCut
@@ -123,14 +125,39 @@ def cohort(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return simulate(tmp_path_factory.mktemp("cohort"), patients=2, events=20_000)
 
 
-def test_what_was_planted_in_a_cohort_is_found(cohort: tuple[Path, Path], tmp_path: Path) -> None:
-    study, truth = cohort
-    summary = run_study(study, tmp_path / "results", jobs=2, pictures=False)
+@pytest.fixture(scope="module")
+def results(cohort: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the results folder of the cohort, run with the built-in templates."""
+    out = tmp_path_factory.mktemp("out") / "results"
+    summary = run_study(cohort[0], out, jobs=2, pictures=False)
     assert summary.failures == ()
-    verdict = compare(study, truth, tmp_path / "results")
+    return out
+
+
+def test_what_was_planted_in_a_cohort_is_found(cohort: tuple[Path, Path], results: Path) -> None:
+    study, truth = cohort
+    verdict = compare(study, truth, results)
     assert verdict.n_percents > 200
     assert verdict.n_zeros > 200
     assert verdict.holds, verdict
+
+
+def test_no_text_of_a_cohort_says_zero_or_calls_too_few_cells_negative(results: Path) -> None:
+    with (results / "measurements.csv").open(encoding="utf-8", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    called = [row for row in rows if row["call"]]
+    assert len(rows) > 400 and len(called) > 20
+    found = [
+        fault
+        for row in rows
+        for fault in wording.faults_of_text(row["value_reported"], row["sentence"])
+    ]
+    for row in called:
+        counts = int(row["n_events"]), int(row["n_denominator"])
+        if counts[1]:
+            texts = row["call"], row["value_reported"], row["sentence"]
+            found += wording.faults_of_call(*texts, *counts, row["denominator"])
+    assert found == []
 
 
 #: The axes on which a ratio is a straight line.

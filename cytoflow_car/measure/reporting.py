@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 from cytoflow_car.model.measurement import Interval, Status
 
 
@@ -44,5 +46,16 @@ def report_value(
             return "failed"
 
 
+def plain(number: float, digits: int) -> str:
+    """Return a number with so many digits that count, never with an exponent.
+
+    Examples
+    --------
+    >>> plain(0.0000492, 2), plain(99.6, 2), plain(0.30, 2)
+    ('0.000049', '100', '0.3')
+    """
+    return format(Decimal(f"{number:.{digits}g}"), "f")
+
+
 def _short(number: float | None) -> str:
-    return "" if number is None else f"{number:.3g}" if abs(number) < 1000 else f"{number:.0f}"
+    return "" if number is None else plain(number, 3) if abs(number) < 999.5 else f"{number:.0f}"
