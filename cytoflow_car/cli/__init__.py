@@ -32,6 +32,7 @@ COMMANDS = (
     "learn",
     "spillover",
     "reference",
+    "lod",
     "compare",
     "export",
 )

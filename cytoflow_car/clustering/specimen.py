@@ -217,6 +217,10 @@ def summarise_baseline(
             ratio = fit_ratio(reference.events, placed.values[taken], everything, blur, seed)
             scores = ratio.score(placed.values)
             blasts = scores > 0.0
+            if np.count_nonzero(blasts) < setting.least_baseline_events:
+                # What the gate took for blasts looks as normal cells do.
+                flag = "BASELINE_WITHOUT_BLASTS"
+                break
         sure = (scores < -3.0) & (placed.names.populations >= 0) & ~in_gate
         sure &= placed.names.posterior > 0.9
     chosen = _evenly(np.flatnonzero(blasts), _BASELINE_EVENTS)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -90,6 +90,36 @@ class PopulationTree:
     def kept_rows(self, name: str) -> Rows:
         """Rows of a population without the events that quality control marked."""
         return self[name].kept_rows(self.kept)
+
+    def take(self, rows: Rows) -> PopulationTree:
+        """Return the populations of some events, which are numbered anew.
+
+        Parameters
+        ----------
+        rows
+            Ascending, each once.
+        """
+        chosen = np.zeros(len(self.kept), dtype=bool)
+        chosen[rows] = True
+        numbers = np.cumsum(chosen) - 1
+        kept = self.kept[rows]
+        populations = []
+        for item in self.populations:
+            own = numbers[item.rows[chosen[item.rows]]]
+            count = int(np.count_nonzero(kept[own]))
+            populations.append(replace(item, rows=own, count=count))
+        return PopulationTree(tuple(populations), kept)
+
+    def with_rows(self, name: str, rows: Rows) -> PopulationTree:
+        """Return the populations with other events in this one; those beneath it stay."""
+        count = int(np.count_nonzero(self.kept[rows]))
+        return PopulationTree(
+            tuple(
+                replace(item, rows=rows, count=count) if item.name == name else item
+                for item in self.populations
+            ),
+            self.kept,
+        )
 
     def ancestors(self, name: str) -> tuple[Population, ...]:
         """Return the populations from the root down to `name` itself."""

@@ -12,7 +12,7 @@ from cytoflow_car.gating.confidence import REVIEW_AGREEMENT
 from cytoflow_car.gating.panels import Axis
 from cytoflow_car.model.scale import Linear
 from cytoflow_car.report.pictures import REVIEW
-from cytoflow_car.report.plot import CONTROL, INK, QUIET
+from cytoflow_car.report.plot import CONTROL, INK, QUIET, draw_dot
 from cytoflow_car.report.text import font, printable, shorten
 from cytoflow_car.report.ticks import axis_ticks
 from cytoflow_car.tables.agreement import PopulationAgreement, PopulationSummary
@@ -26,8 +26,6 @@ _ROW = 26
 _NAMES, _FIGURES = 250, 150
 _WIDTH = _GAP + _COLUMNS * (_CELL_WIDTH + _GAP)
 _LINE, _FAINT = (120, 120, 120), (225, 225, 225)
-#: Lines and dots are drawn so many times as large and brought down, which smooths their edges.
-_FINE = 4
 
 
 def draw_agreement(
@@ -78,7 +76,7 @@ def _draw_legend(image: Image.Image) -> None:
     draw = ImageDraw.Draw(image)
     x = _WIDTH - 330
     for text, colour in (("one sample", CONTROL), ("flagged for review", REVIEW)):
-        _dot(image, x, 24, colour)
+        draw_dot(image, x, 24, colour)
         draw.text((x + 10, 24), text, QUIET, font(13), "lm")
         x += 140
 
@@ -115,7 +113,7 @@ def _draw_f1(
             draw.text((_GAP + beside, y), of, QUIET, font(11), "lm")
         for row in group:
             if row.f1 is not None:
-                _dot(image, place(row.f1), y, REVIEW if row.review else CONTROL)
+                draw_dot(image, place(row.f1), y, REVIEW if row.review else CONTROL)
         assert item.median_f1 is not None
         x = place(item.median_f1)
         draw.line([(x, y - 9), (x, y + 9)], INK, 2)
@@ -164,7 +162,7 @@ def _draw_panel(
     y = place(across.low, 0.0)[1]
     draw.line([(x0, y), (x0 + _SIDE, y)], _FAINT)
     for mean, difference, review in points:
-        _dot(image, *place(mean, difference), REVIEW if review else CONTROL)
+        draw_dot(image, *place(mean, difference), REVIEW if review else CONTROL)
     marks = [(summary.mean, INK)]
     if summary.limits is not None:
         marks += [(summary.limits.low, QUIET), (summary.limits.high, QUIET)]
@@ -182,15 +180,3 @@ def _draw_panel(
         draw.text((x0 - 8, y), printable(tick.label), QUIET, font(12), "rm")
     text = "mean of both; up: ours minus theirs"
     draw.text((x0 + _SIDE / 2, y0 + _SIDE + 30), text, QUIET, font(12), "mm")
-
-
-def _dot(image: Image.Image, x: float, y: float, colour: tuple[int, int, int]) -> None:
-    """Draw a dot with smooth edges; where dots lie upon each other it is darker."""
-    size = 10
-    corner = (math.floor(x - size / 2), math.floor(y - size / 2))
-    center_x, center_y = (x - corner[0]) * _FINE, (y - corner[1]) * _FINE
-    mask = Image.new("L", ((size + 1) * _FINE, (size + 1) * _FINE))
-    radius = 3.6 * _FINE
-    box = (center_x - radius, center_y - radius, center_x + radius, center_y + radius)
-    ImageDraw.Draw(mask).ellipse(box, 190)
-    image.paste(colour, corner, mask.reduce(_FINE))

@@ -22,6 +22,8 @@ INK = (25, 25, 25)
 QUIET = (95, 95, 95)
 GATE = (205, 0, 95)
 CONTROL = (0, 95, 200)
+#: Dots are drawn so many times as large and brought down, which smooths their edges.
+_FINE = 4
 _OUTSIDE_GATE = (205, 205, 205)
 _INSIDE_GATE = (150, 150, 150)
 _WHITE = (255, 255, 255)
@@ -46,6 +48,18 @@ _RAMP = np.asarray(
 COLOURS = np.column_stack(
     [np.interp(np.linspace(0, 8, 256), np.arange(9), channel) for channel in _RAMP.T]
 ).astype(np.uint8)
+
+
+def draw_dot(image: Image.Image, x: float, y: float, colour: tuple[int, int, int]) -> None:
+    """Draw a dot with smooth edges; where dots lie upon each other it is darker."""
+    size = 10
+    corner = (math.floor(x - size / 2), math.floor(y - size / 2))
+    center_x, center_y = (x - corner[0]) * _FINE, (y - corner[1]) * _FINE
+    mask = Image.new("L", ((size + 1) * _FINE, (size + 1) * _FINE))
+    radius = 3.6 * _FINE
+    box = (center_x - radius, center_y - radius, center_x + radius, center_y + radius)
+    ImageDraw.Draw(mask).ellipse(box, 190)
+    image.paste(colour, corner, mask.reduce(_FINE))
 
 
 def draw_plot(panel: GatePanel) -> Image.Image:

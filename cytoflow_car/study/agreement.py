@@ -72,13 +72,7 @@ def write_agreement(comparison: Comparison, out: Path) -> None:
     StudyError
         `out` lies in a results folder, which the next run would then refuse.
     """
-    for place in (out, *out.resolve().parents):
-        if (place / "run.json").exists():
-            raise StudyError(
-                "the folder for the comparison lies in a results folder",
-                where=f"--out {out.name}",
-                expected="a folder beside it",
-            )
+    refuse_results_folder(out)
     out.mkdir(parents=True, exist_ok=True)
     rows = to_frame(map(_agreement_row, comparison.rows), list(AGREEMENT))
     counts = ("n_ours", "n_theirs", "n_both")
@@ -87,6 +81,23 @@ def write_agreement(comparison: Comparison, out: Path) -> None:
     write_csv(summaries, out / "agreement_summary.csv")
     picture = draw_agreement(comparison.rows, comparison.summaries)
     (out / "agreement.png").write_bytes(picture)
+
+
+def refuse_results_folder(out: Path) -> None:
+    """Refuse to write into a results folder, which the next run would then refuse.
+
+    Raises
+    ------
+    StudyError
+        `out` is a results folder, or lies in one.
+    """
+    for place in (out, *out.resolve().parents):
+        if (place / "run.json").exists():
+            raise StudyError(
+                "the folder to be written lies in a results folder",
+                where=f"--out {out.name}",
+                expected="a folder beside it",
+            )
 
 
 def _agreement_row(item: PopulationAgreement) -> Row:

@@ -205,6 +205,12 @@ def usual_naming(populations: Iterable[str]) -> Naming:
     )
 
 
+def job_of_file(file: Path, template: Template, spillover: SpilloverChoice, seed: int) -> SampleJob:
+    """Return the job of a file that belongs to no study; its name without ending is its sample."""
+    source = FcsSource(file.resolve(), None, hash_file(file))
+    return SampleJob(file.stem, (source,), template, spillover=spillover, seed=seed)
+
+
 def _is_auxiliary(marker: str) -> bool:
     """Tell markers that say nothing of what a cell is."""
     return marker in ("FSC-H", "FSC-W", "SSC-H", "SSC-W", "Time", "Viability")
@@ -220,13 +226,7 @@ def _read_specimen(
     spillover: SpilloverChoice,
     seed: int,
 ) -> tuple[LabelledSpecimen, dict[str, Scale]]:
-    job = SampleJob(
-        file.stem,
-        (FcsSource(file.resolve(), None, hash_file(file)),),
-        template,
-        spillover=spillover,
-        seed=seed,
-    )
+    job = job_of_file(file, template, spillover, seed)
     rules = template.populations if populations else gated_before_clustering(template)
     gated = gate_specimen(job, rules, with_labels=False)
     assert template.clustering is not None

@@ -179,3 +179,57 @@ AGREEMENT_SUMMARY: dict[str, str] = {
     "n_good": "samples whose gates agree to 0.9 or more",
     "n_good_flagged": "of these, flagged for review",
 }
+
+LOD_LEVELS: dict[str, str] = {
+    "sample_id": "name of the file without its ending",
+    "arm": "blasts, or control: normal B cells in the place of blasts",
+    "level": "share of the clustered population that was aimed at; 0 of blanks",
+    "repeats": "runs; 0 where the level was left out, and the flag says why",
+    "n_called": "runs in which blasts could be called; what follows is of these",
+    "n_events": "events of a run",
+    "n_spiked": "mean of the events that were mixed in",
+    "found_mean": "mean of the events called blasts",
+    "found_sd": "their standard deviation, that of counting included",
+    "cv_percent": "their coefficient of variation",
+    "recall_mean": "mean share of the events mixed in that are found",
+    "recall_sd": "its standard deviation",
+    "precision_mean": "mean share of the events found that were mixed in",
+    "precision_sd": "its standard deviation",
+    "f1_mean": "mean of 2 true / (mixed in + found)",
+    "f1_sd": "its standard deviation",
+    "false_mean": "mean of the events found that were not mixed in",
+    "false_most": "most of them in one run",
+    "false_expected": "mean of what the method itself expects of them",
+    "flags": "doubts, separated by ;",
+}
+
+LOD_LIMITS: dict[str, str] = {
+    "sample_id": "as in lod.csv; pooled for all files together",
+    "blanks": "blanks in which blasts could be called",
+    "n_events": "events of a run, the denominator of the percents; of all files their median",
+    "lob": "limit of blank, in events",
+    "lod_measured": "limit of detection by blanks and lowest level, in events found",
+    "lod": "limit of detection: the larger of that and the template's, in events found",
+    "loq": "limit of quantification: blasts among n_events at the lowest level that repeats",
+    "lob_percent": "lob in percent of n_events",
+    "lod_measured_percent": "lod_measured in percent of n_events",
+    "lod_percent": "lod in percent of n_events",
+    "loq_percent": "loq in percent: the level",
+    "lod_of_method": "highest limit of detection that the method itself gave of a blank, in events",
+    "flags": "doubts, separated by ;",
+}
+
+LOD_RUNS: dict[str, str] = {
+    "sample_id": "as in lod.csv",
+    "arm": "as in lod.csv",
+    "level": "as in lod.csv",
+    "repeat": "number of the run; runs of one file, arm and number share their halves",
+    "n_events": "events",
+    "n_spiked": "events that were mixed in",
+    "n_found": "events called blasts; empty where nothing could be called, and the flag says why",
+    "n_true": "of these, events that were mixed in",
+    "expected": "false positives that the method itself expects",
+    "blank": "limit of blank by the method itself, in events",
+    "lod": "limit of detection by the method itself, in events",
+    "flags": "doubts, separated by ;",
+}
