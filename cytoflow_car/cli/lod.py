@@ -32,6 +32,11 @@ if TYPE_CHECKING:
 )
 @click.option("--blasts", multiple=True, help="With --labels: a label of blasts; again for more.")
 @click.option(
+    "--leave-out",
+    multiple=True,
+    help="With --labels: a label of events to leave out, such as doublets; again for more.",
+)
+@click.option(
     "--level",
     "levels",
     multiple=True,
@@ -74,6 +79,7 @@ def lod(
     out: Path,
     labels: Path | None,
     blasts: tuple[str, ...],
+    leave_out: tuple[str, ...],
     levels: tuple[float, ...],
     repeats: int,
     blanks: int,
@@ -85,11 +91,12 @@ def lod(
     """Dilute the blasts of the specimens FILE..., each of one patient, and look for them."""
     from cytoflow_car.cli.progress import show_progress
     from cytoflow_car.study.detection import write_detection
-    from cytoflow_car.study.dilution import LEVELS, DilutionSetting, study_detection
+    from cytoflow_car.study.dilution import LEVELS, DilutionSetting, read_truth, study_detection
     from cytoflow_car.tables.reference_file import read_reference
     from cytoflow_car.template import load_template
 
     rules, normal = load_template(template, templates), read_reference(reference)
+    truth = read_truth(labels, blasts, leave_out)
     setting = DilutionSetting(levels or LEVELS, repeats, blanks, events, cv, seed)
     with show_progress() as progress:
         study = study_detection(
@@ -97,8 +104,7 @@ def lod(
             rules,
             normal,
             setting=setting,
-            labels=labels,
-            blasts=blasts,
+            truth=truth,
             spillover=spillover,
             progress=progress,
         )

@@ -51,7 +51,7 @@ def _summarise(
     sample_id: str, arm: str, level: float, runs: Sequence[DilutionRun], study: DetectionStudy
 ) -> LevelSummary:
     flags = dict.fromkeys(flag for run in runs for flag in run.flags)
-    if study.by_gate:
+    if study.truth.labels is None:
         flags["TRUTH_BY_GATE"] = None
     if study.setting.n_events is not None and runs[0].n_events < study.setting.n_events:
         flags["FEWER_EVENTS"] = None
@@ -114,7 +114,13 @@ def _limits(
     name: str, files: tuple[str, ...], study: DetectionStudy, levels: Sequence[LevelSummary]
 ) -> DetectionLimits:
     own = [item for item in levels if item.sample_id in files]
-    flags = dict.fromkeys(flag for item in own if item.repeats for flag in item.flags)
+    flags = dict.fromkeys(
+        flag
+        for item in own
+        for flag in item.flags
+        # Of the control only this: where it could not be taught, it looks normal, as it should.
+        if item.repeats and (item.arm == BLASTS or flag == "CONTROL_FOUND")
+    )
     called = [
         run
         for run in study.runs
@@ -217,7 +223,9 @@ def write_detection(
         "template": {"name": template.name, "sha256": template_hash(template)},
         "reference": {"name": reference.name, "sha256": reference.sha256},
         "setting": asdict(study.setting),
-        "blasts_by": "gate" if study.by_gate else "labels",
+        "blasts_by": "gate" if study.truth.labels is None else "labels",
+        "blasts": study.truth.blasts,
+        "left_out": study.truth.left_out,
         "files_sha256": dict(study.file_hashes),
     }
     (out / "lod.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")

@@ -14,9 +14,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from cytoflow_car.clustering.settings import ClusteringSetting, ResidualSetting
 from cytoflow_car.clustering.specimen import label_events, place_specimen, summarise_baseline
@@ -72,6 +74,42 @@ class DilutionSetting:
         return self.repeats if level else self.blanks
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Truth:
+    """What people called the events of the files.
+
+    Attributes
+    ----------
+    labels
+        By name of the file, (n_events,); None where gates say which events are blasts.
+    blasts, left_out
+        Which labels are blasts, and which are neither blasts nor surely anything else, such as
+        doublets; ``*`` for any text.
+    """
+
+    labels: Mapping[str, Labels] | None = None
+    blasts: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+
+
+def read_truth(labels: Path | None, blasts: Sequence[str], left_out: Sequence[str] = ()) -> Truth:
+    """Read what people called the events, in the form of `hand_gates.find_labelled`.
+
+    Raises
+    ------
+    StudyError
+        Labels without blasts, or blasts without labels; the labels cannot be read.
+    """
+    if (labels is None) != (not blasts) or (left_out and not blasts):
+        raise StudyError(
+            "labels without blasts" if labels is not None else "names of labels without labels",
+            expected="both, or neither",
+            advice="Give --labels, and with --blasts those of them that are blasts",
+        )
+    known = read_reference(labels).labels if labels is not None else None
+    return Truth(known, tuple(blasts), tuple(left_out))
+
+
 @dataclass(frozen=True, slots=True)
 class LeftOut:
     """A level of one arm that was not run, and the flag that says why."""
@@ -94,8 +132,8 @@ class DetectionStudy:
         The template's limits for blasts.
     runs, left_out
         In the order of the files.
-    by_gate
-        Whether gates said which events are blasts.
+    truth
+        As given; without labels gates said which events are blasts.
     file_hashes
         sample_id to sha256 of the files that could be used.
     faults
@@ -106,7 +144,7 @@ class DetectionStudy:
     rule: DetectionRule
     runs: tuple[DilutionRun, ...]
     left_out: tuple[LeftOut, ...]
-    by_gate: bool
+    truth: Truth
     file_hashes: Mapping[str, str]
     faults: tuple[CytoflowCarError, ...]
 
@@ -157,8 +195,7 @@ def study_detection(
     reference: Reference,
     *,
     setting: DilutionSetting | None = None,
-    labels: Path | None = None,
-    blasts: Sequence[str] = (),
+    truth: Truth | None = None,
     spillover: SpilloverChoice = "file",
     progress: Progress | None = None,
 ) -> DetectionStudy:
@@ -172,30 +209,22 @@ def study_detection(
         One that looks for residual blasts.
     reference
         Of normal specimens, none of them of these files.
-    labels, blasts
-        What each event is (see `hand_gates.find_labelled`), and which labels are blasts. Without
-        them the template's gates say it, and blasts that they miss count as false positives.
+    truth
+        Which events are blasts; None where the template's gates say it. Blasts that they miss then
+        count as false positives.
     progress
         Called as ``progress(done, total, sample_id)`` after each run.
 
     Raises
     ------
     StudyError
-        The template calls no residual blasts, a level is no share, labels without blasts or blasts
-        without labels, or no file could be used.
+        The template calls no residual blasts, a level is no share, or no file could be used.
     """
-    setting = setting or DilutionSetting()
+    setting, truth = setting or DilutionSetting(), truth or Truth()
     method, rule = _method_of(template, reference)
     for level in setting.levels:
         if not 0.0 <= level < 1.0:
             raise StudyError(f"level {level:g}", expected="a share from 0 to below 1")
-    if (labels is None) != (not blasts):
-        raise StudyError(
-            "labels without blasts" if labels is not None else "blasts without labels",
-            expected="both, or neither",
-            advice="Give --labels, and with --blasts those of them that are blasts",
-        )
-    known = read_reference(labels).labels if labels is not None else None
     most_runs = sum(
         setting.runs_of(level) for arm in (BLASTS, CONTROL) for level in _levels(arm, setting)
     )
@@ -206,7 +235,7 @@ def study_detection(
     for number, file in enumerate(files):
         job = job_of_file(file, template, spillover, setting.seed)
         try:
-            arms = _read_arms(job, method, known, blasts)
+            arms = _read_arms(job, method, truth)
         except CytoflowCarError as fault:
             faults.append(fault.at(file.name))
             continue
@@ -223,9 +252,7 @@ def study_detection(
         raise StudyError(
             "none of the files could be used: " + "; ".join(map(str, faults)), where="lod"
         )
-    return DetectionStudy(
-        setting, rule, tuple(runs), tuple(left_out), labels is None, hashes, tuple(faults)
-    )
+    return DetectionStudy(setting, rule, tuple(runs), tuple(left_out), truth, hashes, tuple(faults))
 
 
 def _method_of(template: Template, reference: Reference) -> tuple[_Method, DetectionRule]:
@@ -254,8 +281,7 @@ def _levels(arm: str, setting: DilutionSetting) -> tuple[float, ...]:
 def _read_arms(
     job: SampleJob,
     method: _Method,
-    labels: Mapping[str, Labels] | None,
-    blasts: Sequence[str],
+    truth: Truth,
 ) -> tuple[_Mixable, _Mixable]:
     """Gate a file, and return what is diluted: its blasts, and its normal B cells instead.
 
@@ -268,17 +294,19 @@ def _read_arms(
     gated = gate_specimen(job, gated_before_clustering(job.template), with_labels=False)
     prepared, tree = gated.prepared, gated.tree
     within, place = tree.kept_rows(method.setting.parent), method.residual.baseline_population
-    if labels is None:
+    if truth.labels is None:
         is_blast = np.isin(within, tree[place].rows)
     else:
         file = job.sources[0].path
-        given = choose_labels(labels, file, len(prepared), where="labels")
-        is_blast = np.isin(given[within].astype(str), blasts)
+        given = choose_labels(truth.labels, file, len(prepared), where="labels")[within]
+        within = within[~_is_any(given, truth.left_out)]
+        given = given[~_is_any(given, truth.left_out)]
+        is_blast = _is_any(given, truth.blasts)
         if not is_blast.any():
             raise StudyError(
-                f"no event with the label {' or '.join(blasts)} in {method.setting.parent!r}",
+                f"no event labelled {' or '.join(truth.blasts)} in {method.setting.parent!r}",
                 where="labels",
-                expected=f"one of {', '.join(np.unique(given[within].astype(str)).tolist())}",
+                expected=f"one of {', '.join(np.unique(given.astype(str)).tolist())}",
                 advice="Name with --blasts what the file's labels call them",
             )
     cells, normal = within[is_blast], within[~is_blast]
@@ -294,6 +322,13 @@ def _read_arms(
         return _Mixable(job.sample_id, sha256, arm, prepared, own, diluted, others)
 
     return mixable(BLASTS, cells, normal), mixable(CONTROL, normal[is_b], normal[~is_b])
+
+
+def _is_any(labels: Labels, patterns: Sequence[str]) -> npt.NDArray[np.bool_]:
+    """Tell which labels fit one of the patterns, (n_events,)."""
+    names, numbers = np.unique(labels.astype(str), return_inverse=True)
+    fits = [any(fnmatchcase(name, pattern) for pattern in patterns) for name in names.tolist()]
+    return np.array([*fits, False], dtype=bool)[numbers]
 
 
 def _n_events(arm: _Mixable, setting: DilutionSetting) -> int:
