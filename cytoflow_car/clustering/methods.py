@@ -68,8 +68,12 @@ class Nodes:
     def cluster(self, values: Floats, seed: int) -> Clustering:
         """Cluster events, (n_events, n_markers)."""
         placed = place_nodes(values, self.nodes, seed)
+        return self.join(placed, placed.assign(values))
+
+    def join(self, placed: NodeSet, node_of: Labels) -> Clustering:
+        """Make clusters of nodes that are placed already, and the node of each event."""
         # A node may be nobody's nearest.
-        used, labels = np.unique(placed.assign(values), return_inverse=True)
+        used, labels = np.unique(node_of, return_inverse=True)
         groups = join_nodes(NodeSet(placed.centers[used]), self.metaclusters)
         return Clustering(labels.astype(np.int32), groups)
 

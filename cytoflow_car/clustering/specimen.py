@@ -13,9 +13,9 @@ from cytoflow_car.clustering.adaptation import adapt
 from cytoflow_car.clustering.alignment import Alignment, align
 from cytoflow_car.clustering.components import Components, Floats
 from cytoflow_car.clustering.identity import check_channels
-from cytoflow_car.clustering.methods import NOISE, Clustering
+from cytoflow_car.clustering.methods import NOISE, Clustering, Nodes
 from cytoflow_car.clustering.naming import Names, name_events
-from cytoflow_car.clustering.nodes import place_nodes
+from cytoflow_car.clustering.nodes import NodeSet, place_nodes
 from cytoflow_car.clustering.residual import (
     Residual,
     find_residual,
@@ -43,7 +43,7 @@ from cytoflow_car.model.reference import Reference, ReferencePopulation
 
 #: A specimen is placed on a reference by so many of its events, evenly spaced.
 _PLACED_BY = 20_000
-# Nodes that show what the reference does not know.
+# Nodes that show what the reference does not know, where the template clusters by another method.
 _NODES = 400
 # Baseline events that are handed on, and rounds in which blasts that the gate left out are found.
 _BASELINE_EVENTS, _BASELINE_NORMAL, _BASELINE_ROUNDS = 5000, 1500, 2
@@ -67,6 +67,8 @@ class PlacedSpecimen:
         (n_rows, n_markers) float32, aligned.
     alignment, components, fit
         How it was placed.
+    nodes, node_of
+        Nodes of its events, and (n_rows,) the node of each.
     names
         Of each event.
     flags
@@ -77,6 +79,8 @@ class PlacedSpecimen:
     values: Floats
     alignment: Alignment
     components: Components
+    nodes: NodeSet
+    node_of: npt.NDArray[np.int32]
     names: Names
     fit: ReferenceFit
     flags: tuple[str, ...] = ()
@@ -135,17 +139,20 @@ def place_specimen(
     values = alignment.apply(positions)
     del positions
     components = adapt(reference.populations, values[taken])
-    nodes = place_nodes(values[kept] if len(kept) < len(values) else values, _NODES, seed)
-    names = name_events(
-        reference, components, values, nodes.assign(values), nodes, setting.naming, seed
-    )
+    method = setting.clusterer
+    n_nodes = method.nodes if isinstance(method, Nodes) else _NODES
+    nodes = place_nodes(values[kept] if len(kept) < len(values) else values, n_nodes, seed)
+    node_of = nodes.assign(values)
+    names = name_events(reference, components, values, node_of, nodes, setting.naming, seed)
     # Whether an event is a blast is for the density ratio to say, with its false positives.
     given = np.where(names.populations < n_normal, names.populations, -1).astype(np.int16)
     names = replace(names, populations=given)
     fit = ReferenceFit(
         alignment.anchors, *identity.fit, 100.0 * float(np.mean(names.populations[kept] < 0))
     )
-    return PlacedSpecimen(rows, values, alignment, components, names, fit, identity.flags)
+    return PlacedSpecimen(
+        rows, values, alignment, components, nodes, node_of, names, fit, identity.flags
+    )
 
 
 def with_blasts(
@@ -271,7 +278,11 @@ def label_events(
         source += f"; baseline {baseline.sample_id}"
     everywhere = np.full(len(prepared), -1, dtype=np.int16)
     everywhere[placed.rows] = codes
-    clustering = setting.clusterer.cluster(placed.values, seed)
+    clustering = (
+        setting.clusterer.join(placed.nodes, placed.node_of)
+        if isinstance(setting.clusterer, Nodes)
+        else setting.clusterer.cluster(placed.values, seed)
+    )
     flags = _hemodilution(setting.hemodilution, names, codes[tree.kept[placed.rows]])
     flags = (*flags, *placed.flags, *_deviation(placed, setting, baseline))
     if reference.simulated:
