@@ -10,7 +10,13 @@ from scipy import special
 
 from cytoflow_car.measure.calls import with_call
 from cytoflow_car.measure.context import MeasureContext, without_value
-from cytoflow_car.measure.detection import DetectionRule, Judgement, interfering_events, judge
+from cytoflow_car.measure.detection import (
+    DetectionRule,
+    Judgement,
+    false_positives_expected,
+    interfering_events,
+    judge,
+)
 from cytoflow_car.measure.intervals import (
     clopper_pearson,
     difference_of_shares,
@@ -103,6 +109,7 @@ class Percent:
             n_denominator=n_denominator,
             flags=tuple(dict.fromkeys((*population.flags, *whole.flags, *verdict.flags))),
             threshold_source=population.placement.source if population.placement else "",
+            false_positives_expected=false_positives_expected(population),
         )
         if verdict.status in _NO_VALUE:
             return replace(
@@ -212,6 +219,7 @@ class Count:
             loq=float(rule.loq_events),
             flags=tuple(dict.fromkeys((*population.flags, *verdict.flags))),
             threshold_source=population.placement.source if population.placement else "",
+            false_positives_expected=false_positives_expected(population),
         )
 
 

@@ -160,6 +160,12 @@ def rule_of_placement(
     )
 
 
+def false_positives_expected(population: Population) -> float | None:
+    """Return how many of a population's events its method expects to be false; None if unknown."""
+    own = _limits(population)
+    return None if own is None else own.expected
+
+
 def _limits(population: Population) -> FalsePositives | None:
     return population.placement.false_positives if population.placement is not None else None
 

@@ -69,6 +69,9 @@ class Measurement:
         What the threshold of the population rests on.
     sentence
         What a report may print of a call: counts, limit of detection, upper limit.
+    false_positives_expected
+        Events of the numerator that the method itself expects to be false; None where it measured
+        none of its own.
     car_target, car_reagent
         What a CAR measurement looked for and with what.
     """
@@ -97,3 +100,4 @@ class Measurement:
     car_target: str = ""
     car_reagent: str = ""
     sentence: str = ""
+    false_positives_expected: float | None = None

@@ -198,6 +198,7 @@ def _measured(item: Measurement) -> Row:
         "status": item.status.value,
         "call": item.call,
         "sentence": item.sentence,
+        "false_positives_expected": item.false_positives_expected,
         "flags": ";".join(item.flags),
         "threshold_source": item.threshold_source,
     }

@@ -41,6 +41,8 @@ MEASUREMENTS: dict[str, str] = {
     "net_ci_high": "upper 95 % limit of value_net",
     "n_events": "events in the numerator",
     "n_denominator": "events in the denominator",
+    "false_positives_expected": "events of the numerator that the method itself expects to be "
+    "false; empty where it measured none of its own",
     "lod": "limit of detection by events alone, in the unit of value; background may raise it",
     "loq": "limit of quantification, in the unit of value",
     "status": "how far the value may be trusted",
