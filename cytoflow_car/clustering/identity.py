@@ -1,7 +1,8 @@
 """Tell swapped and dead channels by where the anchors lie in them.
 
-With two channels exchanged back, the specimen lies far better on the reference than as it is. A
-dead channel shows the same on populations that, found without it, should differ in it.
+With two channels exchanged back, the specimen lies better on the reference than as it is, and
+hardly any event lies much worse. A dead channel shows the same on populations that, found without
+it, should differ in it.
 """
 
 from __future__ import annotations
@@ -13,13 +14,15 @@ import numpy as np
 
 from cytoflow_car.clustering.alignment import LEAST_ANCHOR_EVENTS, Alignment, align, assign
 from cytoflow_car.clustering.components import Floats, components_of
-from cytoflow_car.clustering.reference_fit import typical_density
+from cytoflow_car.clustering.reference_fit import floored_density
 from cytoflow_car.model.events import Values
 from cytoflow_car.model.reference import Reference
 
-# What a swap must gain in log density to be believed: by events, since a true one moves them all;
-# and by populations, since leukemia can look like normal cells with two channels exchanged.
-_LEAST_GAINS = (0.5, 1.0)
+# What a swap must gain in mean log density to be believed.
+_LEAST_GAIN = 0.4
+# Leukemia can look like normal cells with two channels exchanged; but exchanging them takes the
+# specimen's normal cells off their place. Of a true swap hardly any event loses so much.
+_LOSS, _MOST_LOSING = 4.0, 0.03
 # A channel whose anchors keep less than this of the reference's differences is dead.
 _DEAD_SLOPE = 0.2
 # Anchors that differ by so much, in anchor units, tell whether a channel is alive.
@@ -70,31 +73,41 @@ def check_channels(
     taken = positions[::step]
     names = reference.marker_names
     stained = [number for number, name in enumerate(names) if not _is_scatter(name)]
-    fit = _fit(reference, taken, align(reference, taken))
-    best_fit, best = fit, None
-    as_it_is = Alignment(np.zeros(len(names)), np.ones(len(names)))
-    first_look = {
-        pair: _fit(reference, _turned(reference, taken, *pair), as_it_is)
-        for pair in combinations(stained, 2)
-    }
-    for one, other in sorted(first_look, key=first_look.__getitem__)[-_CLOSER_LOOKS:]:
-        turned = _turned(reference, taken, one, other)
-        found = _fit(reference, turned, align(reference, turned))
-        gains = [after - before for after, before in zip(found, fit, strict=True)]
-        enough = all(gain > least for gain, least in zip(gains, _LEAST_GAINS, strict=True))
-        if enough and found > best_fit:
-            best_fit, best = found, (one, other)
-    if best is not None:
-        swapped = ((names[best[0]], names[best[1]]),)
-        return ChannelIdentity(swapped, (), (fit[0], min(reference.fit)))
+    before = _densities(reference, taken, align(reference, taken))
+    fit = (float(before.mean()), min(reference.fit))
+    swapped = _find_swapped(reference, taken, before, stained)
+    if swapped is not None:
+        return ChannelIdentity(((names[swapped[0]], names[swapped[1]]),), (), fit)
     slopes = _slopes(reference, alignment.apply(positions))
     silent = [number for number in stained if slopes[number] < _DEAD_SLOPE]
     # A dead channel spoils the naming, and so the look of others: the others lie best without it.
     dead = max(silent, key=lambda number: _fit_without(reference, taken, number), default=None)
-    return ChannelIdentity((), () if dead is None else (names[dead],), (fit[0], min(reference.fit)))
+    return ChannelIdentity((), () if dead is None else (names[dead],), fit)
 
 
-def _fit_without(reference: Reference, positions: Floats, channel: int) -> tuple[float, float]:
+def _find_swapped(
+    reference: Reference, positions: Floats, before: Floats, stained: list[int]
+) -> tuple[int, int] | None:
+    """Return the two channels that, exchanged back, put the specimen surely and best in place."""
+    as_it_is = Alignment(np.zeros(positions.shape[1]), np.ones(positions.shape[1]))
+    first_look = {
+        pair: _densities(reference, _turned(reference, positions, *pair), as_it_is).mean()
+        for pair in combinations(stained, 2)
+    }
+    best_gain, best, best_aligned = _LEAST_GAIN, None, positions
+    for pair in sorted(first_look, key=first_look.__getitem__)[-_CLOSER_LOOKS:]:
+        turned = _turned(reference, positions, *pair)
+        alignment = align(reference, turned)
+        gains = _densities(reference, turned, alignment) - before
+        if gains.mean() > best_gain and np.mean(gains < -_LOSS) <= _MOST_LOSING:
+            best_gain, best, best_aligned = gains.mean(), pair, alignment.apply(turned)
+    # A dead channel lies better in another's place; there it is as dead.
+    if best is not None and (_slopes(reference, best_aligned)[stained] < _DEAD_SLOPE).any():
+        return None
+    return best
+
+
+def _fit_without(reference: Reference, positions: Floats, channel: int) -> float:
     others = np.delete(np.arange(positions.shape[1]), channel)
     fewer = replace(
         reference,
@@ -109,16 +122,17 @@ def _fit_without(reference: Reference, positions: Floats, channel: int) -> tuple
             for item in reference.populations
         ),
     )
-    return _fit(fewer, positions[:, others], align(fewer, positions[:, others]))
+    kept = positions[:, others]
+    return float(_densities(fewer, kept, align(fewer, kept)).mean())
 
 
 def _is_scatter(marker: str) -> bool:
     return marker.startswith(("FSC", "SSC"))
 
 
-def _fit(reference: Reference, positions: Floats, alignment: Alignment) -> tuple[float, float]:
+def _densities(reference: Reference, positions: Floats, alignment: Alignment) -> Floats:
     mixture = components_of(reference.populations, extra=1.0)
-    return typical_density(mixture, reference.populations, alignment.apply(positions))
+    return floored_density(mixture, alignment.apply(positions))
 
 
 def _turned(reference: Reference, positions: Floats, one: int, other: int) -> Floats:

@@ -9,15 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cytoflow_car.clustering.alignment import Alignment, fit_lines
-from cytoflow_car.clustering.components import (
-    Components,
-    Floats,
-    blocks,
-    components_of,
-    log_densities,
-    log_sum,
-    squared_distances,
-)
+from cytoflow_car.clustering.components import Components, Floats, components_of, log_density
 from cytoflow_car.clustering.mixtures import fit_mixture
 from cytoflow_car.errors import ReferenceError
 from cytoflow_car.model.events import Values
@@ -155,48 +147,15 @@ def fit_reference(
         events=np.concatenate([aligned[s][own] for s, own in enumerate(rows)]),
         event_populations=numbers,
         event_specimens=whose,
-        fit=tuple(typical_density(mixture, populations, values)[0] for values in aligned),
+        fit=tuple(float(floored_density(mixture, values).mean()) for values in aligned),
         simulated=simulated,
         provenance=dict(provenance or {}),
     )
 
 
-def typical_density(
-    mixture: Components, populations: Sequence[ReferencePopulation], aligned: Floats
-) -> tuple[float, float]:
-    """Mean log density of a specimen, by its events and by its populations.
-
-    Each event counts down to a floor, so that outliers do not decide.
-
-    Returns
-    -------
-    by_event
-        Mean over all events.
-    by_population
-        Mean over the populations of the mean of the events that look most like each: leukemia,
-        which lies elsewhere, counts as one however much of it there is. A population that is not
-        there counts as the floor.
-    """
-    owners = np.empty(len(aligned), dtype=np.intp)
-    floored = np.empty(len(aligned), dtype=np.float32)
-    for rows in blocks(len(aligned)):
-        logs = log_densities(mixture, squared_distances(mixture, aligned[rows]))
-        owners[rows] = mixture.owners[logs.argmax(axis=1)]
-        floored[rows] = np.maximum(log_sum(logs), _FLOOR)
-    counts = np.bincount(owners, minlength=len(populations))
-    sums = np.bincount(owners, weights=floored, minlength=len(populations))
-    least = max(5, len(aligned) // 1000)
-    by_population = float(
-        np.mean(
-            [
-                sums[number] / counts[number] if counts[number] >= least else _FLOOR
-                for number, item in enumerate(populations)
-                if not item.technical
-            ]
-            or [_FLOOR]
-        )
-    )
-    return float(floored.mean()), by_population
+def floored_density(mixture: Components, aligned: Floats) -> Floats:
+    """Log density of each event, (n_events,), down to a floor, so that outliers do not decide."""
+    return np.maximum(log_density(mixture, aligned), np.float32(_FLOOR))
 
 
 def _populations(specimens: Sequence[LabelledSpecimen]) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from cytoflow_car.clustering.reference_fit import (
     LabelledSpecimen,
     Naming,
     fit_reference,
-    typical_density,
+    floored_density,
 )
 from cytoflow_car.model.reference import Reference
 from cytoflow_car.model.scale import Linear
@@ -46,7 +46,7 @@ def test_density_of_many_events_takes_less_memory_than_all_their_distances(
     whole = components_of(reference.populations, extra=1.0)
     tracemalloc.start()
     try:
-        typical_density(whole, reference.populations, positions)
+        floored_density(whole, positions)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -58,6 +58,6 @@ def test_density_does_not_depend_on_how_many_events_are_computed_at_once(
 ) -> None:
     positions = anchor_positions(reference, draw_specimen(mixture, 5000, 0)[0])
     whole = components_of(reference.populations, extra=1.0)
-    expected = typical_density(whole, reference.populations, positions)
+    expected = floored_density(whole, positions)
     monkeypatch.setattr(components, "BLOCK", 700)
-    assert expected == pytest.approx(typical_density(whole, reference.populations, positions))
+    assert expected == pytest.approx(floored_density(whole, positions))
