@@ -97,6 +97,9 @@ def test_the_documentation_builds_without_a_warning(tmp_path: Path) -> None:
         ("Beside each measurement", columns.BESIDE),
         ("agreement", columns.AGREEMENT),
         ("agreement_summary", columns.AGREEMENT_SUMMARY),
+        ("lod", columns.LOD_LEVELS),
+        ("limits", columns.LOD_LIMITS),
+        ("runs", columns.LOD_RUNS),
     ],
 )
 def test_every_column_of_the_results_is_described(section: str, described: dict[str, str]) -> None:

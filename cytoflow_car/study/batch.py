@@ -28,6 +28,7 @@ from cytoflow_car.study.plan import StudyPlan, plan_study, with_baseline, with_c
 from cytoflow_car.study.results import write_results
 from cytoflow_car.study.shared_placements import Key, count_sampling, place_for_groups
 from cytoflow_car.study.sheet import read_study
+from cytoflow_car.study.threads import one_thread
 from cytoflow_car.template import template_hash
 
 #: Endings of the files that stand in a results folder.
@@ -261,16 +262,8 @@ def _work_alone(job: SampleJob, strict: bool) -> _Outcome:
 
 
 def _work(job: SampleJob, strict: bool) -> _Outcome:
-    """Do one job on one core: there is a process for each, and their threads would only quarrel.
-
-    A sum that threads share is also rounded by how many there are, and labels must not depend on
-    that.
-    """
-    # Libraries that are loaded later would not be limited.
-    import sklearn.cluster  # noqa: F401
-    from threadpoolctl import threadpool_limits
-
-    with threadpool_limits(limits=1):
+    """Do one job on one core, as there is a process for each."""
+    with one_thread():
         return _work_unlimited(job, strict)
 
 

@@ -35,6 +35,7 @@ from cytoflow_car.pipeline import gate_specimen
 from cytoflow_car.study.hand_gates import choose_labels
 from cytoflow_car.study.reference_fitting import job_of_file
 from cytoflow_car.study.reference_reading import Labels, read_reference
+from cytoflow_car.study.threads import one_thread
 from cytoflow_car.tables.detection import BLASTS, CONTROL, DilutionRun
 from cytoflow_car.template import Template, gated_before_clustering
 
@@ -218,13 +219,21 @@ def study_detection(
     Raises
     ------
     StudyError
-        The template calls no residual blasts, a level is no share, or no file could be used.
+        The template calls no residual blasts, a level is no share, two files have one name, or no
+        file could be used.
     """
     setting, truth = setting or DilutionSetting(), truth or Truth()
     method, rule = _method_of(template, reference)
     for level in setting.levels:
         if not 0.0 <= level < 1.0:
             raise StudyError(f"level {level:g}", expected="a share from 0 to below 1")
+    if len({file.stem for file in files}) < len(files):
+        raise StudyError(
+            "two files of one name",
+            where="lod",
+            expected="names that differ before their endings",
+            advice="Rename one of them",
+        )
     most_runs = sum(
         setting.runs_of(level) for arm in (BLASTS, CONTROL) for level in _levels(arm, setting)
     )
@@ -233,21 +242,22 @@ def study_detection(
     faults: list[CytoflowCarError] = []
     hashes: dict[str, str] = {}
     for number, file in enumerate(files):
-        job = job_of_file(file, template, spillover, setting.seed)
-        try:
-            arms = _read_arms(job, method, truth)
-        except CytoflowCarError as fault:
-            faults.append(fault.at(file.name))
-            continue
-        hashes[job.sample_id] = job.sources[0].sha256
-        found = (item for arm in arms for item in _dilute(arm, method, setting))
-        for done, item in enumerate(found, start=number * most_runs + 1):
-            if isinstance(item, LeftOut):
-                left_out.append(item)
-            else:
-                runs.append(item)
-            if progress is not None:
-                progress(done, len(files) * most_runs, job.sample_id)
+        with one_thread():
+            job = job_of_file(file, template, spillover, setting.seed)
+            try:
+                arms = _read_arms(job, method, truth)
+            except CytoflowCarError as fault:
+                faults.append(fault.at(file.name))
+                continue
+            hashes[job.sample_id] = job.sources[0].sha256
+            found = (item for arm in arms for item in _dilute(arm, method, setting))
+            for done, item in enumerate(found, start=number * most_runs + 1):
+                if isinstance(item, LeftOut):
+                    left_out.append(item)
+                else:
+                    runs.append(item)
+                if progress is not None:
+                    progress(done, len(files) * most_runs, job.sample_id)
     if not hashes:
         raise StudyError(
             "none of the files could be used: " + "; ".join(map(str, faults)), where="lod"
