@@ -119,7 +119,7 @@ def _limits(
         for item in own
         for flag in item.flags
         # Of the control only this: where it could not be taught, it looks normal, as it should.
-        if item.repeats and (item.arm == BLASTS or flag == "CONTROL_FOUND")
+        if item.arm == BLASTS or flag == "CONTROL_FOUND"
     )
     called = [
         run

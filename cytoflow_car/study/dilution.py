@@ -288,18 +288,14 @@ def _levels(arm: str, setting: DilutionSetting) -> tuple[float, ...]:
     return tuple(level for level in dict.fromkeys(setting.levels) if level or arm == BLASTS)
 
 
-def _read_arms(
-    job: SampleJob,
-    method: _Method,
-    truth: Truth,
-) -> tuple[_Mixable, _Mixable]:
+def _read_arms(job: SampleJob, method: _Method, truth: Truth) -> tuple[_Mixable, _Mixable]:
     """Gate a file, and return what is diluted: its blasts, and its normal B cells instead.
 
     Raises
     ------
     CytoflowCarError
-        The file cannot be gated, has no such labels, or its normal events cannot be placed on the
-        reference.
+        The file cannot be gated, has no such labels or too few blasts, or its normal events cannot
+        be placed on the reference.
     """
     gated = gate_specimen(job, gated_before_clustering(job.template), with_labels=False)
     prepared, tree = gated.prepared, gated.tree
@@ -309,8 +305,8 @@ def _read_arms(
     else:
         file = job.sources[0].path
         given = choose_labels(truth.labels, file, len(prepared), where="labels")[within]
-        within = within[~_is_any(given, truth.left_out)]
-        given = given[~_is_any(given, truth.left_out)]
+        sure = ~_is_any(given, truth.left_out)
+        within, given = within[sure], given[sure]
         is_blast = _is_any(given, truth.blasts)
         if not is_blast.any():
             raise StudyError(
@@ -320,6 +316,13 @@ def _read_arms(
                 advice="Name with --blasts what the file's labels call them",
             )
     cells, normal = within[is_blast], within[~is_blast]
+    least = 2 * method.residual.least_baseline_events
+    if len(cells) < least:
+        raise StudyError(
+            f"{len(cells)} blasts in {method.setting.parent!r}",
+            expected=f"at least {least}, of which half teach",
+            advice="Give a specimen with more blasts, such as the diagnosis",
+        )
     # The reference names the normal B cells, without the blasts, which would pull it off its scale.
     alone = tree.with_rows(place, cells[:0]).take(normal)
     reference, setting = method.reference, method.setting
@@ -350,7 +353,7 @@ def _n_events(arm: _Mixable, setting: DilutionSetting) -> int:
 def _why_not(arm: _Mixable, level: float, method: _Method, setting: DilutionSetting) -> str:
     """Return why a level cannot be run; empty where it can."""
     if len(arm.diluted) // 2 < method.residual.least_baseline_events:
-        return "BASELINE_WITHOUT_BLASTS" if arm.arm == BLASTS else "NO_NORMAL_CELLS"
+        return "NO_NORMAL_CELLS"
     expected = level * _n_events(arm, setting)
     if level and expected < 1.0:
         return "TOO_FEW_EVENTS"

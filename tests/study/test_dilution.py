@@ -171,6 +171,16 @@ def test_labels_that_no_event_has_are_refused_with_those_there_are(study_folder:
         )
 
 
+def test_too_few_blasts_to_halve_are_refused(study_folder: Path) -> None:
+    with pytest.raises(StudyError, match=r"in 'nucleated'; expected at least 120"):
+        study_detection(
+            [study_folder / "fcs" / f"{PATIENT}.fcs"],
+            load_template("blasts_bm", study_folder),
+            read_reference(study_folder / "thin.reference.json"),
+            truth=read_truth(study_folder / "labels", ["pDC"]),
+        )
+
+
 def test_two_files_of_one_name_are_refused(study_folder: Path) -> None:
     with pytest.raises(StudyError, match="two files of one name"):
         study_detection(
