@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -36,13 +37,14 @@ FILES = tuple(f"Cytometry{number}" for number in range(3, 9))
 MARKERS = ("CD19", "CD38", "CD3", "CD4", "CD45", "CD56", "CD5", "CD8", "FSC", "SSC")
 #: Files whose populations are left out of the reference in turn.
 LEFT_OUT_OF = ("Cytometry4", "Cytometry5", "Cytometry8")
-#: Pairs of stains that are exchanged.
-PAIRS = (("CD19", "CD38"), ("CD3", "CD8"), ("CD4", "CD56"), ("CD45", "CD5"))
+STAINS = tuple(marker for marker in MARKERS if marker not in ("FSC", "SSC"))
 #: Populations with fewer events are not judged.
 LEAST = 50
 N_NODES = 400
 # Events that place a specimen, as in a run; half as many where populations are left out in turn.
 _PLACED_BY = 20_000
+# Of a specimen's events, those that its channels are looked at by.
+_LOOKED_AT_EVERY = 5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -155,16 +157,16 @@ def mean(values: Mapping[str, float]) -> float:
 
 def test_populations_are_named_as_the_expert_does(named: Mapping[str, Named]) -> None:
     found = {name: mean(scores(item.labels, item.names)) for name, item in named.items()}
-    assert mean(found) >= 0.90, found
-    assert min(found.values()) >= 0.84, found
+    assert mean(found) >= 0.91, found
+    assert min(found.values()) >= 0.855, found
 
 
 def test_kinds_of_debris_and_doublets_count_as_one(named: Mapping[str, Named]) -> None:
     found = {
         name: mean(scores(merge(item.labels), merge(item.names))) for name, item in named.items()
     }
-    assert mean(found) >= 0.95, found
-    assert min(found.values()) >= 0.92, found
+    assert mean(found) >= 0.96, found
+    assert min(found.values()) >= 0.94, found
 
 
 def test_cells_are_named_as_the_expert_does(named: Mapping[str, Named]) -> None:
@@ -178,13 +180,13 @@ def test_cells_are_named_as_the_expert_does(named: Mapping[str, Named]) -> None:
         )
         for name, item in named.items()
     }
-    assert np.mean(list(found.values())) >= 0.965, found
-    assert min(found.values()) >= 0.95, found
+    assert np.mean(list(found.values())) >= 0.97, found
+    assert min(found.values()) >= 0.955, found
 
 
 def test_few_labelled_events_are_unassigned(named: Mapping[str, Named]) -> None:
     names = np.concatenate([item.names for item in named.values()])
-    assert np.mean(names == "unassigned") <= 0.05
+    assert np.mean(names == "unassigned") <= 0.02
 
 
 def test_names_tell_more_than_the_best_that_nodes_could(named: Mapping[str, Named]) -> None:
@@ -225,18 +227,53 @@ def test_populations_that_the_reference_does_not_know_are_unassigned(
     assert max(others) <= 0.05, others
 
 
-@pytest.mark.parametrize("name", ["Cytometry5", "Cytometry7"])
-def test_exchanged_stains_are_named_and_clean_ones_are_not(
-    named: Mapping[str, Named], name: str
-) -> None:
-    item = named[name]
-    values = item.specimen.values[::3]
-    assert look(item.reference, values) == ()
-    for pair in PAIRS:
-        columns = [MARKERS.index(marker) for marker in pair]
-        exchanged = values.copy()
-        exchanged[:, columns] = values[:, columns[::-1]]
-        assert look(item.reference, exchanged) == (f"CHANNELS_SWAPPED:{pair[0]},{pair[1]}",)
+@pytest.mark.parametrize("name", FILES)
+def test_clean_stains_are_not_doubted(named: Mapping[str, Named], name: str) -> None:
+    assert look(named[name].reference, named[name].specimen.values[::_LOOKED_AT_EVERY]) == ()
+
+
+def test_exchanged_stains_are_named(named: Mapping[str, Named]) -> None:
+    """Every fourth pair of each file, so that each of the 28 pairs is exchanged in one or two.
+
+    41 of these 42 are named, and 167 of all 168; one may be lost to rounding.
+    """
+    wrong = {}
+    n_pairs = 0
+    for number, (name, item) in enumerate(named.items()):
+        values = item.specimen.values[::_LOOKED_AT_EVERY]
+        for pair in list(combinations(STAINS, 2))[number % 4 :: 4]:
+            columns = [MARKERS.index(marker) for marker in pair]
+            exchanged = values.copy()
+            exchanged[:, columns] = values[:, columns[::-1]]
+            found = look(item.reference, exchanged)
+            n_pairs += 1
+            if found != (f"CHANNELS_SWAPPED:{pair[0]},{pair[1]}",):
+                wrong[name, pair] = found
+    assert n_pairs == 42
+    assert n_pairs - len(wrong) >= 40, wrong
+
+
+def test_dead_stains_are_named(named: Mapping[str, Named]) -> None:
+    """One of two stains of each file, at its low end or in its middle in turn.
+
+    22 of these 24 are named, in two files another than CD19; one may be lost to rounding.
+    """
+    wrong = {}
+    n_dead = 0
+    for number, (name, item) in enumerate(named.items()):
+        values = item.specimen.values[::_LOOKED_AT_EVERY]
+        for stain in STAINS[number % 2 :: 2]:
+            silenced = values.copy()
+            column = MARKERS.index(stain)
+            low, middle, high = np.percentile(values[:, column], (5.0, 50.0, 95.0))
+            noise = np.random.default_rng(n_dead).normal(0.0, 0.02 * (high - low), len(values))
+            silenced[:, column] = (low, middle)[n_dead % 2] + noise
+            found = look(item.reference, silenced)
+            n_dead += 1
+            if found != (f"CHANNEL_DEAD:{stain}",):
+                wrong[name, stain] = found
+    assert n_dead == 24
+    assert n_dead - len(wrong) >= 21, wrong
 
 
 def look(reference: Reference, values: npt.NDArray[np.float64]) -> tuple[str, ...]:
