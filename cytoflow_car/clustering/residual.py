@@ -25,7 +25,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
-from scipy import special
+from scipy import optimize, special
 
 from cytoflow_car.clustering.components import Floats, blocks
 from cytoflow_car.model.clusters import BaselineBlasts, FalsePositives
@@ -39,8 +39,9 @@ _PENALTY = 30.0
 _BLUR = 0.7
 # Held-out specimens are judged by classifiers of the others; so many groups of specimens.
 _GROUPS = 4
-# The tail of held-out scores is extrapolated from its highest so many events.
-_TAIL_EVENTS = 40
+# The tail of a population's held-out scores is extrapolated from its highest so many events, and no
+# more than this part of them.
+_TAIL_EVENTS, _TAIL_PART = 20, 10
 # Standard deviation of ln of the false positives between specimens that is assumed at least.
 _LEAST_VARIATION = 0.5
 # Numbers of allowed false positives that are tried.
@@ -225,11 +226,9 @@ def find_residual(
     lod_events
         Events that the assay wants to detect; thresholds are as low as this allows.
     """
-    kept = np.bincount(reference.event_populations, minlength=len(counts))
-    weights = counts[reference.event_populations] / kept[reference.event_populations]
     seen = np.column_stack([ratio.score(values) for ratio in scores.ratios])
     tails = [
-        _Tail.of(scores.held_out[:, number], weights, reference.event_specimens)
+        _Tail.of(scores.held_out[:, number], counts, reference)
         for number in range(len(scores.ratios))
     ]
     best = min(
@@ -299,43 +298,64 @@ def limit_of_detection(blank: float) -> float:
     return float(((1.645 + np.sqrt(1.645**2 + 4.0 * blank)) / 2.0) ** 2)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Tail:
-    """How many normal events of a specimen lie above a score: counted, then exponential."""
+    """How many normal events of a specimen lie above a score.
 
-    start: float
-    above_start: float
-    scale: float
+    Each population has an exponential tail of its own, since those with the most events are not
+    those that come nearest to blasts.
+
+    Attributes
+    ----------
+    start, above_start, scale
+        (n_populations,) score where the tail begins, events of the specimen above it, and the mean
+        excess over it.
+    variation
+        Standard deviation of ln of the number between specimens.
+    n_events
+        Held-out events that it rests on.
+    """
+
+    start: Values
+    above_start: Values
+    scale: Values
     variation: float
     n_events: int
 
     @classmethod
-    def of(cls, held_out: Floats, weights: Values, specimens: npt.NDArray[np.intp]) -> _Tail:
-        """Describe the tail of held-out scores, each counting for so many of the specimen."""
-        present = weights > 0
-        order = np.argsort(-held_out[present])
-        ordered, heavy = held_out[present][order].astype(np.float64), weights[present][order]
-        whose = specimens[present][order]
-        n_tail = min(_TAIL_EVENTS, len(ordered) - 1)
-        start = float(ordered[n_tail])
-        top, mass = ordered[:n_tail] - start, heavy[:n_tail]
-        scale = float(np.average(top, weights=mass)) if mass.sum() > 0 else 1.0
-        # A mean of few events may be too short by chance.
-        scale *= 1.0 + 1.0 / np.sqrt(max(_effective(mass), 1.0))
-        per_specimen = np.bincount(whose[:n_tail], minlength=int(specimens.max()) + 1)
-        return cls(
-            start, float(mass.sum()), max(scale, 1e-3), _variation(per_specimen), len(ordered)
-        )
+    def of(cls, held_out: Floats, counts: npt.NDArray[np.int64], reference: Reference) -> _Tail:
+        """Describe the tails of held-out scores, in a specimen with so many events of each kind."""
+        start, above, scale = (np.zeros(len(counts)) for _ in range(3))
+        in_tail = np.zeros(len(held_out), dtype=bool)
+        for number, count in enumerate(counts):
+            own = np.flatnonzero(reference.event_populations == number)
+            n_tail = min(_TAIL_EVENTS, len(own) // _TAIL_PART)
+            if not n_tail:
+                continue
+            order = own[np.argsort(-held_out[own])]
+            top = held_out[order[:n_tail]].astype(np.float64)
+            start[number] = held_out[order[n_tail]]
+            # A mean of few events may be too short by chance.
+            scale[number] = (top - start[number]).mean() * (1.0 + 1.0 / np.sqrt(n_tail))
+            above[number] = count * n_tail / len(own)
+            in_tail[order[:n_tail]] = True
+        specimens = reference.event_specimens
+        per_specimen = np.bincount(specimens[in_tail], minlength=int(specimens.max()) + 1)
+        return cls(start, above, np.maximum(scale, 1e-3), _variation(per_specimen), len(held_out))
+
+    def exceeding(self, score: float) -> float:
+        """Return how many normal events of the specimen are expected above a score."""
+        beyond = np.maximum(score - self.start, 0.0)
+        return float(self.above_start @ np.exp(-beyond / self.scale))
 
     def threshold(self, expected: float) -> float:
         """Return the score that so many normal events of the specimen exceed."""
-        return self.start + self.scale * float(np.log(max(self.above_start, 1e-9) / expected))
-
-
-def _effective(weights: Values) -> float:
-    """Return the number of equal weights that would vary as much."""
-    total = float((weights**2).sum())
-    return float(weights.sum()) ** 2 / total if total > 0 else 0.0
+        low, high = float(self.start.min()), float(self.start.max())
+        while self.exceeding(high) > expected:
+            high += 1.0 + high - low
+        if self.exceeding(low) <= expected:
+            return low
+        return float(optimize.brentq(lambda score: self.exceeding(score) - expected, low, high))
 
 
 def _variation(counts: npt.NDArray[np.int64]) -> float:
