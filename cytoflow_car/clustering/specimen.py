@@ -108,7 +108,7 @@ def place_specimen(
     """
     rows = tree[setting.parent].rows
     n_normal = len(reference.populations)
-    if setting.residual is not None and baseline is not None and not baseline.missing:
+    if setting.residual is not None and baseline is not None and len(baseline.events):
         reference = with_blasts(reference, baseline, setting.residual.antigens)
     missing = [name for name in reference.marker_names if name not in prepared.columns]
     if missing:
@@ -230,7 +230,7 @@ def summarise_baseline(
                 break
         sure = (scores < -3.0) & (placed.names.populations >= 0) & ~in_gate
         sure &= placed.names.posterior > 0.9
-    chosen = _evenly(np.flatnonzero(blasts), _BASELINE_EVENTS)
+    chosen = _evenly(np.flatnonzero(blasts & (flag == "")), _BASELINE_EVENTS)
     normal = _evenly(np.flatnonzero(sure), _BASELINE_NORMAL)
     return BaselineBlasts(
         sample_id,
@@ -283,7 +283,7 @@ def label_events(
         if isinstance(setting.clusterer, Nodes)
         else setting.clusterer.cluster(placed.values, seed)
     )
-    flags = _hemodilution(setting.hemodilution, names, codes[tree.kept[placed.rows]])
+    flags = flag_hemodilution(setting.hemodilution, names, codes[tree.kept[placed.rows]])
     flags = (*flags, *placed.flags, *_deviation(placed, setting, baseline))
     if reference.simulated:
         flags = (*flags, "REFERENCE_SIMULATED")
@@ -384,9 +384,16 @@ def _confidence(names: Sequence[str], placed: PlacedSpecimen) -> dict[str, float
     } | {UNASSIGNED: 1.0, AMBIGUOUS: 0.5}
 
 
-def _hemodilution(
+def flag_hemodilution(
     setting: HemodilutionSetting | None, names: Sequence[str], codes: npt.NDArray[np.int16]
 ) -> tuple[str, ...]:
+    """Flag a marrow whose granulocytes are nearly all mature, as in blood.
+
+    Parameters
+    ----------
+    names, codes
+        Labels, and the number of the label of each event, (n_events,).
+    """
     if setting is None:
         return ()
     n_mature, n_immature = (

@@ -47,7 +47,8 @@ class Percent:
     compare_with
         Population of another method that should hold the same cells; empty for none.
     most_difference
-        The flag ``METHODS_DISAGREE`` where the counts differ by more than this share of the larger.
+        The flag ``METHODS_DISAGREE`` where the counts differ by more than this share of the larger,
+        by more than chance, and by more than blanks of the assay hold.
     """
 
     measure: Literal["percent"]
@@ -80,10 +81,14 @@ class Percent:
             return ()
         mine = context.tree[self.population].count
         theirs = context.tree[self.compare_with].count
-        # Counting alone lets two readings of the same cells differ by little.
+        # Counting alone lets two readings of the same cells differ by little, and a gate in which
+        # blanks have as many events says nothing of so few.
         chance = 2.0 * math.sqrt(mine + theirs)
         limit = self.most_difference * max(mine, theirs)
-        return ("METHODS_DISAGREE",) if abs(mine - theirs) > max(limit, chance) else ()
+        blank = context.detection[self.assay].blank_percent
+        n_blank = blank / 100.0 * context.tree[self.denominator].count
+        differ = abs(mine - theirs) > max(limit, chance, n_blank)
+        return ("METHODS_DISAGREE",) if differ else ()
 
     def _take(self, context: MeasureContext) -> Measurement:
         missing = context.not_gated(self.population, self.denominator)

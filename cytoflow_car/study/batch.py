@@ -383,7 +383,9 @@ def _write(
             _write_bytes(partial / "pictures" / f"{name}.png", item.picture)
         if item.result is not None:
             if item.result.event_labels is not None:
-                listed = "\n".join(["label", *item.result.event_labels])
+                # An event outside the parent has quotes, since many readers skip empty lines.
+                told = (label or '""' for label in item.result.event_labels)
+                listed = "\n".join(["label", *told])
                 _write_bytes(partial / "labels" / f"{name}.csv", f"{listed}\n".encode())
             gates = export_gates(item.result, item.job.template)
             _write_bytes(partial / "gatingml" / f"{name}.xml", gates)

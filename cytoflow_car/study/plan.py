@@ -153,19 +153,18 @@ def plan_study(
                 failures.append(_failure(control.row, sample.job.template.name, error))
     baseline_jobs: dict[tuple[str, str], SampleJob] = {}
     for sample in planned:
-        if sample.baseline is None or sample.baseline.sample_id not in hashes:
+        template, reference_used = sample.job.template, sample.job.reference
+        baseline = sample.row if _is_compared_with(sample) else sample.baseline
+        if baseline is None or reference_used is None or baseline.sample_id not in hashes:
             continue
-        key = (sample.baseline.sample_id, sample.job.template.name)
+        key = (baseline.sample_id, template.name)
         if key not in baseline_jobs:
             try:
-                baseline_jobs[key] = replace(
-                    _control_job(
-                        sample.baseline, "baseline", sample.job.template, study, hashes, seed
-                    ),
-                    reference=sample.job.reference,
-                )
+                job = _control_job(baseline, "baseline", template, study, hashes, seed)
             except SpilloverError as error:
-                failures.append(_failure(sample.baseline, sample.job.template.name, error))
+                failures.append(_failure(baseline, template.name, error))
+            else:
+                baseline_jobs[key] = replace(job, reference=reference_used)
     return StudyPlan(
         study,
         templates,
@@ -264,6 +263,12 @@ def with_controls(
     return replace(sample.job, controls=found)
 
 
+def _is_compared_with(sample: PlannedSample) -> bool:
+    """Tell whether a sample is a baseline whose blasts are looked for in others."""
+    setting = sample.job.template.clustering
+    return sample.row.baseline and setting is not None and setting.residual is not None
+
+
 def with_baseline(
     sample: PlannedSample, job: SampleJob, found: Mapping[tuple[str, str], BaselineBlasts]
 ) -> SampleJob:
@@ -271,7 +276,11 @@ def with_baseline(
     if job.reference is None:
         return job
     if sample.row.baseline:
-        return replace(job, baseline=without_baseline(sample.row, IS_BASELINE))
+        # Its own blasts must not pass for normal cells, but it is compared with nothing.
+        own = found.get((sample.row.sample_id, job.template.name))
+        if own is None or own.missing:
+            own = without_baseline(sample.row, IS_BASELINE)
+        return replace(job, baseline=replace(own, missing=IS_BASELINE))
     if sample.baseline is None:
         return replace(job, baseline=without_baseline(sample.row, "NO_BASELINE"))
     key = (sample.baseline.sample_id, job.template.name)

@@ -119,6 +119,8 @@ def test_posterior_margin_and_tail_are_shares(named: Named) -> None:
         assert values.shape == (N_EVENTS,)
         assert values.min() >= 0.0 and values.max() <= 1.0 + 1e-5
     assert np.all(names.margin <= names.posterior + 1e-5)
+    # The second has at most what the first leaves.
+    assert np.all(names.margin >= 2.0 * names.posterior - 1.0 - 1e-5)
     assert names.likeliest.min() >= 0
     sure = names.populations != UNASSIGNED
     assert np.array_equal(names.populations[sure], names.likeliest[sure])
@@ -162,7 +164,11 @@ def test_drawn_events_have_the_moments_of_the_mixture(named: Named) -> None:
     drawn = draw(components, components.weights, 50_000, np.random.default_rng(0))
     assert len(drawn) == 50_000
     shares = components.weights / components.weights.sum()
-    assert drawn.mean(axis=0) == pytest.approx(shares @ components.means, abs=0.02)
+    mean = shares @ components.means
+    assert drawn.mean(axis=0) == pytest.approx(mean, abs=0.02)
+    within = np.einsum("k,kii->i", shares, components.covariances)
+    variance = within + shares @ (components.means - mean) ** 2
+    assert drawn.var(axis=0) == pytest.approx(variance, rel=0.05)
 
 
 def test_adapted_weights_are_the_planted_shares(named: Named) -> None:
