@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from importlib import metadata
+from math import ceil
 from pathlib import Path
 
 import numpy as np
@@ -74,6 +75,7 @@ def _summarise(
         level,
         repeats=len(runs),
         n_called=len(called),
+        n_detected=sum(_is_detected(run, study) for run in runs),
         n_events=runs[0].n_events,
         n_spiked=_mean_sd(run.n_spiked for run in runs)[0],
         found_mean=found_mean,
@@ -90,6 +92,13 @@ def _summarise(
         false_expected=_mean_sd(run.expected for run in runs if run.expected is not None)[0],
         flags=tuple(flags),
     )
+
+
+def _is_detected(run: DilutionRun, study: DetectionStudy) -> bool:
+    """Tell whether a count reaches what `measure.detection` asks of a specimen's blasts."""
+    if run.n_found is None or run.lod is None:
+        return False
+    return run.n_found >= max(study.rule.lod_events, ceil(run.lod))
 
 
 def _mean_sd(values: Iterable[float]) -> tuple[float | None, float | None]:

@@ -188,6 +188,8 @@ LOD_LEVELS: dict[str, str] = {
     "level": "share of the clustered population that was aimed at; 0 of blanks",
     "repeats": "runs; 0 where the level was left out, and the flag says why",
     "n_called": "runs in which blasts could be called; what follows is of these",
+    "n_detected": "of these, runs in which they would be called detected: their count "
+    "reaches the limits of detection of the template and of the method itself",
     "n_events": "events of a run",
     "n_spiked": "mean of the events that were mixed in",
     "found_mean": "mean of the events called blasts",

@@ -56,6 +56,7 @@ class LevelSummary:
     level: float
     repeats: int
     n_called: int = 0
+    n_detected: int = 0
     n_events: int | None = None
     n_spiked: float | None = None
     found_mean: float | None = None

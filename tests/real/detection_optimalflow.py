@@ -22,6 +22,7 @@ from cytoflow_car.clustering.reference_fit import Naming
 from cytoflow_car.study.detection import summarise_levels, write_detection
 from cytoflow_car.study.dilution import DilutionSetting, read_truth, study_detection
 from cytoflow_car.study.reference_fitting import NameTable, fit_reference_of_files
+from cytoflow_car.tables.detection import LevelSummary
 from cytoflow_car.tables.reference_file import read_reference, write_reference
 
 FILES = tuple(f"Cytometry{number}" for number in range(3, 9))
@@ -45,8 +46,10 @@ def name_table(labels: set[str]) -> NameTable:
 def main(source: Path, out: Path) -> None:
     """Fit the references, run the studies, and print their levels."""
     template = load_template("euroflow_clone", TEMPLATES)
-    print("| file | cells diluted | level | runs | mixed in | recall | precision | F1 | false |")
-    print("|---|---|---|---|---|---|---|---|---|")
+    print(
+        "| file | cells | level | mixed in | recall | precision | F1 | false | detected | flags |"
+    )
+    print("|---|---|---:|---:|---:|---:|---:|---:|---:|---|")
     with tempfile.TemporaryDirectory() as place:
         folder, known = Path(place), set()
         (folder / "labels").mkdir()
@@ -79,15 +82,25 @@ def main(source: Path, out: Path) -> None:
             )
             write_detection(study, out / name, template, reference)
             for item in summarise_levels(study):
-                figures = (item.n_spiked, item.recall_mean, item.precision_mean, item.f1_mean)
-                texts = ["" if value is None else f"{value:.3g}" for value in figures]
-                false = "" if item.false_mean is None else f"{item.false_mean:.3g}"
-                flags = f" {' '.join(item.flags)}" if item.flags else ""
-                print(
-                    f"| {name} | {item.arm} | {item.level:g} | {item.n_called} of {item.repeats}"
-                    f" | {' | '.join(texts)} | {false}{flags} |",
-                    flush=True,
-                )
+                print(as_row(item), flush=True)
+
+
+def as_row(item: LevelSummary) -> str:
+    """Return a level as a row of the table."""
+    figures = (
+        item.n_spiked,
+        item.recall_mean,
+        item.precision_mean,
+        item.f1_mean,
+        item.false_mean,
+    )
+    cells = [item.sample_id, item.arm, f"{item.level:g}"]
+    cells += ["" if value is None else f"{value:.3g}" for value in figures]
+    cells += [
+        f"{item.n_detected} of {item.n_called}",
+        " ".join(flag.partition(":")[0] for flag in item.flags),
+    ]
+    return f"| {' | '.join(cells)} |"
 
 
 if __name__ == "__main__":

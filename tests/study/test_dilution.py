@@ -277,6 +277,14 @@ def test_limits_are_those_computed_by_hand() -> None:
     assert replace(own, sample_id="pooled") == found["pooled"]
 
 
+def test_what_is_detected_reaches_both_limits_of_detection() -> None:
+    study = make_study({("a", BLASTS, 1e-3): [19, 20, 21, 30]}, {"a": 20_000})
+    # The template asks for 20, the method for 7; then the method for 20.4, that is for 21.
+    assert [item.n_detected for item in summarise_levels(study)] == [3]
+    runs = tuple(replace(run, lod=20.4) for run in study.runs)
+    assert [item.n_detected for item in summarise_levels(replace(study, runs=runs))] == [2]
+
+
 def test_more_blanks_than_the_template_has_raise_the_limit_of_detection() -> None:
     own = limits_of(make_study(COUNTS | {("a", BLASTS, 0.0): [90, 100, 110]}, {"a": 100_000}))["a"]
     assert own.lod == own.lod_measured == pytest.approx(100 + 1.645 * 10 + 1.645 * 4)
