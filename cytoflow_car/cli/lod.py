@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from cytoflow_car.cli import SOME_FAILED
-from cytoflow_car.cli.options import FILE, own_templates
+from cytoflow_car.cli.options import FILE, event_labels, own_templates, spillover_of_files
 
 if TYPE_CHECKING:
     from cytoflow_car.tables.detection import DetectionLimits
@@ -25,11 +25,7 @@ if TYPE_CHECKING:
     required=True,
     help="Folder for tables and figure.",
 )
-@click.option(
-    "--labels",
-    type=click.Path(exists=True, path_type=Path),
-    help="What each event is: a table, or a folder with one for each file.",
-)
+@event_labels
 @click.option("--blasts", multiple=True, help="With --labels: a label of blasts; again for more.")
 @click.option(
     "--leave-out",
@@ -59,13 +55,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Largest coefficient of variation of a quantified count, in percent.",
 )
-@click.option(
-    "--spillover",
-    type=click.Choice(["file", "applied", "none"]),
-    default="file",
-    show_default=True,
-    help="As in samples.csv.",
-)
+@spillover_of_files
 @click.option(
     "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="For random draws."
 )

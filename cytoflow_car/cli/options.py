@@ -12,3 +12,17 @@ FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 own_templates = click.option(
     "--templates", type=FOLDER, help="Your own templates, looked at before those built in."
 )
+
+event_labels = click.option(
+    "--labels",
+    type=click.Path(exists=True, path_type=Path),
+    help="What each event is: a table, or a folder with one for each file.",
+)
+
+spillover_of_files = click.option(
+    "--spillover",
+    type=click.Choice(["file", "applied", "none"]),
+    default="file",
+    show_default=True,
+    help="As in samples.csv.",
+)

@@ -8,10 +8,14 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from cytoflow_car.cli import SOME_FAILED
-from cytoflow_car.cli.options import FILE, own_templates
+from cytoflow_car.cli.options import FILE, event_labels, own_templates, spillover_of_files
 
 if TYPE_CHECKING:
     from cytoflow_car.model.reference import Reference
+
+
+#: With fewer events named, a reference is warned of.
+LEAST_NAMED_PERCENT = 95.0
 
 
 @click.group()
@@ -29,11 +33,7 @@ def reference() -> None:
 )
 @click.option("--template", required=True, help="Template with a section [clustering].")
 @own_templates
-@click.option(
-    "--labels",
-    type=click.Path(exists=True, path_type=Path),
-    help="What each event is: a table, or a folder with one for each file.",
-)
+@event_labels
 @click.option(
     "--population",
     "populations",
@@ -41,13 +41,7 @@ def reference() -> None:
     help="Without --labels: a population of the template that names its events; again for each.",
 )
 @click.option("--names", type=FILE, help="CSV: label, population, lineage, stage, technical.")
-@click.option(
-    "--spillover",
-    type=click.Choice(["file", "applied", "none"]),
-    default="file",
-    show_default=True,
-    help="As in samples.csv.",
-)
+@spillover_of_files
 @click.option("--simulated", is_flag=True, help="The files are simulated; results will say so.")
 @click.option(
     "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="For random draws."
@@ -90,6 +84,13 @@ def fit(
         click.echo(f"left out: {fault}", err=True)
     write_reference(found, out)
     _show(found)
+    named = float(str(found.provenance["named_percent"]))
+    if named < LEAST_NAMED_PERCENT:
+        click.echo(
+            f"only {named:.0f} % of the events have a name: normal cells without one will be "
+            "unassigned, or taken for blasts. Name more of them",
+            err=True,
+        )
     click.echo(f"written: {out}")
     ctx.exit(SOME_FAILED if faults else 0)
 

@@ -185,12 +185,19 @@ def fit_reference_of_files(
             "template": f"{template.name} {template.version}",
             "template_sha256": template_hash(template),
             "files_sha256": hashes,
+            "named_percent": round(_named_percent(specimens), 2),
             "named_by": "labels" if labels is not None else f"gates {', '.join(populations)}",
             "seed": seed,
         },
         seed=seed,
     )
     return reference, tuple(faults)
+
+
+def _named_percent(specimens: Sequence[LabelledSpecimen]) -> float:
+    """Return how many of the events have a name; a specimen counts as much as any other."""
+    shares = [float(np.mean(item.labels != "")) for item in specimens]
+    return 100.0 * float(np.mean(shares)) if shares else 0.0
 
 
 def usual_naming(populations: Iterable[str]) -> Naming:

@@ -177,7 +177,11 @@ def _marker(item: _Marker, path: Path) -> AnchorScale:
 def _population(item: _Population) -> ReferencePopulation:
     fields = asdict(item)
     for name in ("shares", "means", "covariances", "between"):
-        fields[name] = np.asarray(fields[name], dtype=np.float64)
+        try:
+            fields[name] = np.asarray(fields[name], dtype=np.float64)
+        except ValueError:
+            # Rows of unequal length fit nothing, and are refused with whatever else does not.
+            fields[name] = np.empty(0)
     fields["levels"] = tuple(fields["levels"])
     return ReferencePopulation(**fields)
 
