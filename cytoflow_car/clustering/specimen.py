@@ -109,7 +109,9 @@ def place_specimen(
     rows = tree[setting.parent].rows
     n_normal = len(reference.populations)
     if setting.residual is not None and baseline is not None and len(baseline.events):
-        reference = with_blasts(reference, baseline, setting.residual.antigens)
+        # At the baseline itself the blasts have the antigens that they were learned with.
+        lost = () if baseline.missing == IS_BASELINE else setting.residual.antigens
+        reference = with_blasts(reference, baseline, lost)
     missing = [name for name in reference.marker_names if name not in prepared.columns]
     if missing:
         raise ClusteringError(

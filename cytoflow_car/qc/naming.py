@@ -18,7 +18,7 @@ def check_naming(labels: ClusterLabels, most_unassigned_percent: float) -> tuple
     if fit is None:
         return ()
     flag = DEVIATES_FROM_NORMAL if DEVIATES_FROM_NORMAL in labels.flags else ""
-    lowest = f"{fit.lowest_density:.2f} is the reference's lowest"
+    lowest = f"lowest of the reference: {fit.lowest_density:.2f}"
     return (
         Check("anchors", float(len(fit.anchors)), "populations", ", ".join(fit.anchors)),
         Check("reference_fit", fit.density, "ln density", lowest),
