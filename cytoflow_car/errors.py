@@ -18,6 +18,7 @@
     ├── TemplateError            a gating template is wrong
     ├── ClusteringError          events cannot be clustered or named
     ├── ReferenceError           a reference of normal specimens is missing, wrong or does not fit
+    ├── CalibrationError         beads give no calibration, or it does not hold for these events
     ├── InteropError             another program cannot be used, or its data not be taken over
     └── StudyError               the study folder (sheet, overrides …) is wrong
 
@@ -167,6 +168,12 @@ class ReferenceError(CytoflowCarError):
     """A reference of normal specimens is missing, wrong, or not one for these events."""
 
     code = "reference"
+
+
+class CalibrationError(CytoflowCarError):
+    """Beads or their kit give no calibration, or a calibration does not hold for these events."""
+
+    code = "calibration"
 
 
 class InteropError(CytoflowCarError):

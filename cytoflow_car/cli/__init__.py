@@ -33,6 +33,7 @@ COMMANDS = (
     "spillover",
     "reference",
     "lod",
+    "calibrate",
     "compare",
     "export",
 )

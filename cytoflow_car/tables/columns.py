@@ -237,3 +237,16 @@ LOD_RUNS: dict[str, str] = {
     "lod": "limit of detection by the method itself, in events",
     "flags": "doubts, separated by ;",
 }
+
+BEAD_PEAKS: dict[str, str] = {
+    "peak": "number of the peak, from the dimmest; a pile at the end of the scale is one",
+    "level": "value that the kit assigns to it, in the kit's unit; 0 is blank. Several, with `;`, "
+    "of a pile",
+    "events": "beads of the peak",
+    "mfi": "geometric mean of the calibrated channel, linear; the median with PEAK_NOT_POSITIVE",
+    "cv_percent": "robust coefficient of variation; empty with PEAK_NOT_POSITIVE",
+    "fitted": "yes where the line was fitted to it",
+    "back_calculated": "what the line makes of mfi, in the kit's unit",
+    "deviation_percent": "by how much that differs from level",
+    "flags": "what is doubtful of this peak, separated by `;`",
+}

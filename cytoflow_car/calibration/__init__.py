@@ -1,0 +1,1 @@
+"""Calibration with beads: from the events of a bead file to molecules."""
