@@ -24,6 +24,8 @@ from cytoflow_car.model.events import Values
 
 #: Fewest peaks that make a line which can be checked.
 LEAST_PEAKS = 3
+# A peak of so many times the usual events may be two that lie upon one another.
+_UNEVEN = 1.6
 _UNUSED = {"PEAK_SATURATED", "PEAK_OFF_SCALE", "PEAK_NOT_POSITIVE"}
 
 
@@ -183,6 +185,7 @@ def _check(peaks: Sequence[CalibratedPeak], line: LineFit, limits: CheckLimits) 
     mfis = [item.peak.mfi for item in peaks]
     if mfis != sorted(set(mfis)):
         yield "NOT_MONOTONE:a brighter level has no higher MFI"
+    usual = float(np.median([item.peak.n_events / len(item.levels) for item in peaks]))
     for item in peaks:
         where = f"level {' and '.join(f'{level:g}' for level in item.levels)}"
         if "PEAK_SATURATED" in item.peak.flags:
@@ -191,5 +194,8 @@ def _check(peaks: Sequence[CalibratedPeak], line: LineFit, limits: CheckLimits) 
             yield f"PEAK_OFF_SCALE:{where}"
         if "PEAK_NOT_POSITIVE" in item.peak.flags and max(item.levels) > 0:
             yield f"PEAK_NOT_POSITIVE:{where}"
+        if len(item.levels) == 1 and item.peak.n_events >= _UNEVEN * usual:
+            times = item.peak.n_events / usual
+            yield f"PEAK_UNEVEN:{where} {times:.1f} times the events of the median peak"
         if item.peak.n_events < limits.events:
             yield f"FEW_BEADS:{where} {item.peak.n_events} events, at least {limits.events}"

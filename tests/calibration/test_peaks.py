@@ -150,6 +150,12 @@ def test_a_tenth_of_debris_and_strays_is_no_peak(seed: int) -> None:
     assert found.line.slope == pytest.approx(1.0, abs=0.01)
 
 
+def test_a_peak_with_the_events_of_two_is_told() -> None:
+    values, _ = fluorescence(QUANTIBRITE, each=(2500, 2500, 5000, 2500))
+    flags = calibrated(values, kit()).flags
+    assert flags == ("PEAK_UNEVEN:level 23843 2.0 times the events of the median peak",)
+
+
 def test_few_beads_of_a_peak_are_told() -> None:
     values, _ = fluorescence(QUANTIBRITE, each=80)
     flags = calibrated(values, kit()).flags
