@@ -130,8 +130,10 @@ def _match(
     peaks: Sequence[BeadPeak], levels: Sequence[float]
 ) -> list[tuple[BeadPeak, tuple[float, ...]]]:
     if any(not peak.n_joined for peak in peaks) or sum(p.n_joined for p in peaks) != len(levels):
+        at = f", at {'; '.join(_tell(peak) for peak in peaks)}" if peaks else ""
+        counted = "1 peak was" if len(peaks) == 1 else f"{len(peaks) or 'no'} peaks were"
         raise CalibrationError(
-            f"{len(peaks)} peaks were found, at {'; '.join(_tell(peak) for peak in peaks)}",
+            f"{counted} found{at}",
             expected=f"{len(levels)}, one for each level of the kit",
             advice="No level is guessed: look at the picture, whether kit, lot and channel are "
             "the right ones, at a voltage at which all beads are on scale, and for enough beads",
