@@ -28,6 +28,8 @@ An error says where, what was found, what was expected and what to do. Anything 
 
 from __future__ import annotations
 
+from typing import Self
+
 
 class CytoflowCarError(Exception):
     """Root of the errors that a person can act on.
@@ -64,7 +66,7 @@ class CytoflowCarError(Exception):
             text += f". {self.advice}"
         return text
 
-    def at(self, where: str) -> CytoflowCarError:
+    def at(self, where: str) -> Self:
         """Return the same error with its place prefixed by `where` (for example the sample)."""
         place = f"{where}, {self.where}" if self.where else where
         return type(self)(self.problem, where=place, expected=self.expected, advice=self.advice)

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 from scipy.optimize import minimize_scalar
+from scipy.stats import linregress
 
-from cytoflow_car.calibration.peaks import FoundPeaks
+from cytoflow_car.calibration.peaks import JOINED, FoundPeaks
 from cytoflow_car.errors import CalibrationError
 from cytoflow_car.model.calibration import (
     BeadKit,
@@ -20,13 +21,9 @@ from cytoflow_car.model.calibration import (
     LineFit,
     MefFit,
 )
-from cytoflow_car.model.events import Values
 
 #: Fewest peaks that make a line which can be checked.
 LEAST_PEAKS = 3
-# A peak of so many times the usual events may be two that lie upon one another.
-_UNEVEN = 1.6
-_UNUSED = {"PEAK_SATURATED", "PEAK_OFF_SCALE", "PEAK_NOT_POSITIVE"}
 
 
 def fit_line(mfi: Sequence[float], levels: Sequence[float]) -> LineFit:
@@ -48,18 +45,8 @@ def fit_line(mfi: Sequence[float], levels: Sequence[float]) -> LineFit:
             advice="Acquire the beads at a voltage at which most peaks are on scale",
         )
     x, y = np.log10(np.asarray(mfi, float)), np.log10(np.asarray(levels, float))
-    slope, intercept, rest = _regress(x, y)
-    spread = float(((y - y.mean()) ** 2).sum())
-    return LineFit(slope, intercept, 1.0 - rest / spread if spread else 0.0)
-
-
-def _regress(x: Values, y: Values) -> tuple[float, float, float]:
-    """Return slope, intercept and sum of squared residuals."""
-    dx, dy = x - x.mean(), y - y.mean()
-    spread = float((dx**2).sum())
-    slope = float((dx * dy).sum()) / spread if spread else 0.0
-    intercept = float(y.mean()) - slope * float(x.mean())
-    return slope, intercept, float(((y - slope * x - intercept) ** 2).sum())
+    fit = linregress(x, y)
+    return LineFit(float(fit.slope), float(fit.intercept), float(fit.rvalue) ** 2)
 
 
 def fit_mef(mfi: Sequence[float], levels: Sequence[float]) -> MefFit | None:
@@ -80,7 +67,9 @@ def fit_mef(mfi: Sequence[float], levels: Sequence[float]) -> MefFit | None:
     x, assigned = np.log(np.asarray(mfi, float)), np.asarray(levels, float)
 
     def rest(log_auto: float) -> float:
-        return _regress(x, np.log(assigned + np.exp(log_auto)))[2]
+        y = np.log(assigned + np.exp(log_auto))
+        fit = linregress(x, y)
+        return float(((y - fit.slope * x - fit.intercept) ** 2).sum())
 
     # From a millionth of the highest level to that level; the best of a grid, made exact.
     grid = np.log(assigned.max()) + np.linspace(np.log(1e-6), 0.0, 141)
@@ -88,8 +77,8 @@ def fit_mef(mfi: Sequence[float], levels: Sequence[float]) -> MefFit | None:
     bounds = (float(grid[max(best - 1, 0)]), float(grid[min(best + 1, grid.size - 1)]))
     found = minimize_scalar(rest, bounds=bounds, method="bounded", options={"xatol": 1e-9})
     auto = float(np.exp(found.x))
-    slope, intercept, _ = _regress(x, np.log(assigned + auto))
-    return MefFit(slope, intercept, auto)
+    line = linregress(x, np.log(assigned + auto))
+    return MefFit(float(line.slope), float(line.intercept), auto)
 
 
 def calibrate(
@@ -118,7 +107,7 @@ def calibrate(
         (peak, levels[0])
         for peak, levels in matched
         # A blank's median will do; noise makes nothing of its autofluorescence.
-        if _is_fitted(peak, levels) or (levels == (0.0,) and not _is_cut(peak))
+        if _is_fitted(peak, levels) or (levels == (0.0,) and not peak.is_cut)
     ]
     mef = fit_mef([peak.mfi for peak, _ in seen], [level for _, level in seen])
     peaks = tuple(_calibrated(peak, levels, line) for peak, levels in matched)
@@ -156,12 +145,13 @@ def _tell(peak: BeadPeak) -> str:
     return f"{peak.mfi:.4g} ({peak.n_events} events{', ' if ends else ''}{ends})"
 
 
-def _is_cut(peak: BeadPeak) -> bool:
-    return bool({"PEAK_SATURATED", "PEAK_OFF_SCALE"} & set(peak.flags))
-
-
 def _is_fitted(peak: BeadPeak, levels: tuple[float, ...]) -> bool:
-    return len(levels) == 1 and levels[0] > 0 and not _UNUSED & set(peak.flags)
+    return (
+        len(levels) == 1
+        and levels[0] > 0
+        and not peak.is_cut
+        and "PEAK_NOT_POSITIVE" not in peak.flags
+    )
 
 
 def _calibrated(peak: BeadPeak, levels: tuple[float, ...], line: LineFit) -> CalibratedPeak:
@@ -196,7 +186,7 @@ def _check(peaks: Sequence[CalibratedPeak], line: LineFit, limits: CheckLimits) 
             yield f"PEAK_OFF_SCALE:{where}"
         if "PEAK_NOT_POSITIVE" in item.peak.flags and max(item.levels) > 0:
             yield f"PEAK_NOT_POSITIVE:{where}"
-        if len(item.levels) == 1 and item.peak.n_events >= _UNEVEN * usual:
+        if len(item.levels) == 1 and item.peak.n_events >= JOINED * usual:
             times = item.peak.n_events / usual
             yield f"PEAK_UNEVEN:{where} {times:.1f} times the events of the median peak"
         if item.peak.n_events < limits.events:

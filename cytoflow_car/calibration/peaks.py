@@ -29,8 +29,8 @@ _TOP = 0.9
 _TRIM = 3.5
 # A pile holds a whole number of usual peaks, but for so much of one.
 _UNEVEN = 0.3
-# So many times a usual peak's events, peaks lie upon one another.
-_JOINED = 1.6
+#: So many times a usual peak's events, peaks may lie upon one another.
+JOINED = 1.6
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -181,7 +181,7 @@ def _take_apart(
     for number, size in enumerate(sizes):
         rows = np.flatnonzero(modes == number)
         best, channel = np.zeros(rows.size, dtype=np.intp), ""
-        if size >= _JOINED * usual and not _is_pile(values[rows], values):
+        if size >= JOINED * usual and not _is_pile(values[rows], values):
             for name, other in others.items():
                 found = _drop_small(_label_modes(other[rows]))
                 if int(found.max(initial=0)) > int(best.max(initial=0)):
@@ -230,18 +230,14 @@ def _describe(own: Values, values: Values, top: float, flags: tuple[str, ...]) -
 
 def _count_piles(peaks: Sequence[BeadPeak]) -> tuple[BeadPeak, ...]:
     """Count by events how many levels each pile at an end of the scale holds; 0 if unclear."""
-    free = [peak.n_events for peak in peaks if not _is_cut(peak)]
+    free = [peak.n_events for peak in peaks if not peak.is_cut]
     usual = float(np.median(free)) if free else 0.0
     counted = []
     for peak in peaks:
         share = peak.n_events / usual if usual else 0.0
         joined = round(share)
-        if _is_cut(peak) and share >= _JOINED:
+        if peak.is_cut and share >= JOINED:
             joined = joined if abs(share - joined) <= _UNEVEN else 0
             peak = replace(peak, n_joined=joined)
         counted.append(peak)
     return tuple(counted)
-
-
-def _is_cut(peak: BeadPeak) -> bool:
-    return bool({"PEAK_SATURATED", "PEAK_OFF_SCALE"} & set(peak.flags))

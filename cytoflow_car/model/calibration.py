@@ -108,6 +108,11 @@ class BeadPeak:
     n_joined: int = 1
     flags: tuple[str, ...] = ()
 
+    @property
+    def is_cut(self) -> bool:
+        """Whether an end of the scale cuts it off."""
+        return bool({"PEAK_SATURATED", "PEAK_OFF_SCALE"} & set(self.flags))
+
 
 @dataclass(frozen=True, slots=True)
 class CalibratedPeak:

@@ -102,11 +102,8 @@ def calibrate_beads(
             found, kit, own, bound, n_events=len(events), n_singlets=int(rows.size)
         )
     except CalibrationError as fault:
-        where = f"{path.name}, {channel.detector}"
-        told = CalibrationError(
-            fault.problem, where=where, expected=fault.expected, advice=fault.advice
-        )
-        return BeadRun(channel.detector, values, found, None, told)
+        fault = fault.at(f"{path.name}, {channel.detector}")
+        return BeadRun(channel.detector, values, found, None, fault)
     provenance = {
         "cytoflow_car": metadata.version("cytoflow-car"),
         "beads_sha256": hash_file(path),
