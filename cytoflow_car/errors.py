@@ -165,6 +165,11 @@ class ClusteringError(CytoflowCarError):
 
     code = "clustering"
 
+    @property
+    def flag(self) -> str:
+        """Flag of a result that lacks what could not be clustered; flags are parted by ``;``."""
+        return f"NOT_CLUSTERED:{str(self).replace(';', ',')}"
+
 
 class ReferenceError(CytoflowCarError):
     """A reference of normal specimens is missing, wrong, or not one for these events."""

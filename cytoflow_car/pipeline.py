@@ -233,7 +233,7 @@ def cluster(job: SampleJob, prepared: PreparedEvents, tree: PopulationTree) -> C
         return label_events(placed, prepared, tree, setting, job.reference, job.baseline, job.seed)
     except ClusteringError as fault:
         # The gates still count, so clustering does not end the specimen.
-        return f"NOT_CLUSTERED:{str(fault).replace(';', ',')}"
+        return fault.flag
 
 
 def read_sources(sources: tuple[FcsSource, ...]) -> Sample:

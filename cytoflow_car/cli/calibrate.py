@@ -37,8 +37,8 @@ def calibrate(
 
     Exit codes: 0 all checks hold, 1 one does not, 2 there is no calibration.
     """
-    from cytoflow_car.study.agreement import refuse_results_folder
     from cytoflow_car.study.calibration import calibrate_beads, write_calibration
+    from cytoflow_car.study.output_folder import refuse_results_folder
     from cytoflow_car.tables.kit_file import read_kit
 
     if marker is not None and channel is not None:

@@ -80,9 +80,9 @@ def lod(
 ) -> None:
     """Dilute the blasts of the specimens FILE..., each of one patient, and look for them."""
     from cytoflow_car.cli.progress import show_progress
-    from cytoflow_car.study.agreement import refuse_results_folder
     from cytoflow_car.study.detection import write_detection
     from cytoflow_car.study.dilution import LEVELS, DilutionSetting, read_truth, study_detection
+    from cytoflow_car.study.output_folder import refuse_results_folder
     from cytoflow_car.tables.reference_file import read_reference
     from cytoflow_car.template import load_template
 

@@ -16,6 +16,8 @@ Floats = npt.NDArray[np.float32]
 
 #: Events computed at once: few enough that they and their distances stay in the processor's cache.
 BLOCK = 1 << 12
+# Log density below which it does not matter how far out an event lies.
+_FLOOR = -25.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -96,6 +98,11 @@ def log_density(components: Components, values: Floats) -> Floats:
         logs = log_densities(components, squared_distances(components, values[rows]))
         out[rows] = log_sum(logs)
     return out
+
+
+def floored_density(mixture: Components, aligned: Floats) -> Floats:
+    """Log density of each event, (n_events,), down to a floor, so that outliers do not decide."""
+    return np.maximum(log_density(mixture, aligned), np.float32(_FLOOR))
 
 
 def log_sum(logs: Floats) -> Floats:

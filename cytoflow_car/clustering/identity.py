@@ -13,8 +13,7 @@ from itertools import combinations
 import numpy as np
 
 from cytoflow_car.clustering.alignment import LEAST_ANCHOR_EVENTS, Alignment, align, assign
-from cytoflow_car.clustering.components import Floats, components_of
-from cytoflow_car.clustering.reference_fit import floored_density
+from cytoflow_car.clustering.components import Floats, components_of, floored_density
 from cytoflow_car.model.events import Values
 from cytoflow_car.model.reference import Reference
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cytoflow_car.clustering.alignment import Alignment, fit_lines
-from cytoflow_car.clustering.components import Components, Floats, components_of, log_density
+from cytoflow_car.clustering.components import Floats, components_of, floored_density
 from cytoflow_car.clustering.mixtures import fit_mixture
 from cytoflow_car.errors import ReferenceError
 from cytoflow_car.model.events import Values
@@ -36,8 +36,6 @@ _LEAST_BETWEEN = 0.01**2
 # Components of a population: one more for at least so many events, at most so many.
 _EVENTS_A_COMPONENT, _MOST_COMPONENTS = 400, 3
 _MOST_SHAPE_EVENTS = 4000
-# Log density below which it does not matter how far out an event lies.
-_FLOOR = -25.0
 # From where on a population is dim, and positive, in anchor units.
 _DIM_FROM, _POSITIVE_FROM = 0.25, 0.6
 # Events kept: of a population, and of all populations of a lineage that matures.
@@ -151,11 +149,6 @@ def fit_reference(
         simulated=simulated,
         provenance=dict(provenance or {}),
     )
-
-
-def floored_density(mixture: Components, aligned: Floats) -> Floats:
-    """Log density of each event, (n_events,), down to a floor, so that outliers do not decide."""
-    return np.maximum(log_density(mixture, aligned), np.float32(_FLOOR))
 
 
 def _populations(specimens: Sequence[LabelledSpecimen]) -> tuple[str, ...]:

@@ -255,18 +255,18 @@ def _judge(
     thresholds = np.array([tail.threshold(expected / len(tails)) for tail in tails])
     variation = max(tail.variation for tail in tails)
     missed = float(np.mean(~(held_out_blasts >= thresholds).any(axis=1)))
-    blank = limit_of_blank(expected, variation)
+    blank = predicted_limit_of_blank(expected, variation)
     return thresholds, FalsePositives(
         expected=float(expected),
         blank=blank,
-        lod=limit_of_detection(blank),
+        lod=predicted_limit_of_detection(blank),
         missed=missed,
         leaked=missed,
         n_held_out=tails[0].n_events,
     )
 
 
-def limit_of_blank(expected: float, variation: float) -> float:
+def predicted_limit_of_blank(expected: float, variation: float) -> float:
     """Count that blanks exceed in 5 % of specimens.
 
     Parameters
@@ -292,7 +292,7 @@ def limit_of_blank(expected: float, variation: float) -> float:
     return float(low)
 
 
-def limit_of_detection(blank: float) -> float:
+def predicted_limit_of_detection(blank: float) -> float:
     """Count that a specimen must hold so that 95 % of such specimens exceed the limit of blank."""
     # n - 1.645 sqrt(n) = blank, solved for n.
     return float(((1.645 + np.sqrt(1.645**2 + 4.0 * blank)) / 2.0) ** 2)

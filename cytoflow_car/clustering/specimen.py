@@ -28,6 +28,7 @@ from cytoflow_car.model.clusters import (
     AMBIGUOUS,
     BLAST,
     DEVIATES_FROM_NORMAL,
+    HEMODILUTED,
     IS_BASELINE,
     UNASSIGNED,
     BaselineBlasts,
@@ -404,7 +405,7 @@ def flag_hemodilution(
     )
     both = n_mature + n_immature
     if both >= setting.least_events and 100.0 * n_mature > setting.most_percent * both:
-        return ("HEMODILUTED",)
+        return (HEMODILUTED,)
     return ()
 
 

@@ -13,14 +13,12 @@ from dataclasses import replace
 from cytoflow_car.measure.detection import DetectionRule
 from cytoflow_car.measure.intervals import clopper_pearson
 from cytoflow_car.measure.reporting import plain, report_value
+from cytoflow_car.model.clusters import HEMODILUTED
 from cytoflow_car.model.measurement import Measurement, Status
 
 POS_QUANT, POS_BELOW_LOQ = "POS_QUANT", "POS_BELOW_LOQ"
 SUSPECT, NEG, INDETERMINATE = "SUSPECT", "NEG", "INDETERMINATE"
 CALLS = (POS_QUANT, POS_BELOW_LOQ, SUSPECT, NEG, INDETERMINATE)
-
-#: A negative of a specimen with this flag is none.
-HEMODILUTED = "HEMODILUTED"
 
 
 def with_call(measurement: Measurement, rule: DetectionRule, confidence: float) -> Measurement:

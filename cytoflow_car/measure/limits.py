@@ -18,7 +18,7 @@ PERCENTILE_BLANKS = 60
 _ONE_SIDED = 1.645
 
 
-def limit_of_blank(blanks: Sequence[float]) -> float | None:
+def measured_limit_of_blank(blanks: Sequence[float]) -> float | None:
     """Return the count that blanks exceed in 5 % of cases.
 
     Mean + 1.645 SD; of at least 60 blanks the 95th percentile, by rank 0.5 + 0.95 n. The standard
@@ -36,9 +36,9 @@ def limit_of_blank(blanks: Sequence[float]) -> float | None:
 
     Examples
     --------
-    >>> limit_of_blank([2, 4, 6])
+    >>> measured_limit_of_blank([2, 4, 6])
     7.29
-    >>> limit_of_blank([3]) is None
+    >>> measured_limit_of_blank([3]) is None
     True
     """
     counts = np.sort(np.asarray(blanks, dtype=np.float64))
@@ -51,7 +51,9 @@ def limit_of_blank(blanks: Sequence[float]) -> float | None:
     return mean + _ONE_SIDED * max(float(counts.std(ddof=1)), float(np.sqrt(mean)))
 
 
-def limit_of_detection(blank: float | None, low: Sequence[Sequence[float]]) -> float | None:
+def measured_limit_of_detection(
+    blank: float | None, low: Sequence[Sequence[float]]
+) -> float | None:
     """Return the count from which 95 % of specimens with few of the cells exceed the blank.
 
     Parameters
@@ -68,9 +70,9 @@ def limit_of_detection(blank: float | None, low: Sequence[Sequence[float]]) -> f
 
     Examples
     --------
-    >>> round(limit_of_detection(7.29, [[8, 10, 12], [18, 20, 22]]), 2)
+    >>> round(measured_limit_of_detection(7.29, [[8, 10, 12], [18, 20, 22]]), 2)
     10.58
-    >>> limit_of_detection(7.29, [[8], [20]]) is None
+    >>> measured_limit_of_detection(7.29, [[8], [20]]) is None
     True
     """
     repeated = [np.asarray(counts, dtype=np.float64) for counts in low if len(counts) > 1]

@@ -18,6 +18,8 @@ UNASSIGNED, BLAST, AMBIGUOUS = "unassigned", "blast", "between normal and blast"
 
 #: Why a baseline has no blasts to be compared with: it is what others are compared with.
 IS_BASELINE = "IS_BASELINE"
+#: Flag of a marrow that blood dilutes: a negative of it is none.
+HEMODILUTED = "HEMODILUTED"
 #: Flag of a specimen that holds more unknown events than normal ones do; for review.
 DEVIATES_FROM_NORMAL = "DEVIATES_FROM_NORMAL"
 

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cytoflow_car.errors import StudyError
 from cytoflow_car.model.measurement import Interval
 from cytoflow_car.report.agreement import draw_agreement
 from cytoflow_car.study.compare import Comparison
+from cytoflow_car.study.output_folder import refuse_results_folder
 from cytoflow_car.tables.agreement import PopulationAgreement, PopulationSummary
 from cytoflow_car.tables.columns import AGREEMENT, AGREEMENT_SUMMARY
 from cytoflow_car.tables.write import to_frame, write_csv
@@ -81,23 +81,6 @@ def write_agreement(comparison: Comparison, out: Path) -> None:
     write_csv(summaries, out / "agreement_summary.csv")
     picture = draw_agreement(comparison.rows, comparison.summaries)
     (out / "agreement.png").write_bytes(picture)
-
-
-def refuse_results_folder(out: Path) -> None:
-    """Refuse to write into a results folder, which the next run would then refuse.
-
-    Raises
-    ------
-    StudyError
-        `out` is a results folder, or lies in one.
-    """
-    for place in (out, *out.resolve().parents):
-        if (place / "run.json").exists():
-            raise StudyError(
-                "the folder to be written lies in a results folder",
-                where=f"--out {out.name}",
-                expected="a folder beside it",
-            )
 
 
 def _agreement_row(item: PopulationAgreement) -> Row:

@@ -21,7 +21,7 @@ from cytoflow_car.fcs.reader import hash_file
 from cytoflow_car.model.calibration import BeadKit, Binding, CalibratedPeak, Calibration, KitChannel
 from cytoflow_car.model.events import Channel, Events, Values
 from cytoflow_car.report.calibration import draw_beads
-from cytoflow_car.study.agreement import refuse_results_folder
+from cytoflow_car.study.output_folder import refuse_results_folder
 from cytoflow_car.tables.columns import BEAD_PEAKS
 from cytoflow_car.tables.write import to_frame, write_csv
 

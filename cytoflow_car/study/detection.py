@@ -11,11 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
-from cytoflow_car.measure.limits import limit_of_blank, limit_of_detection
+from cytoflow_car.measure.limits import measured_limit_of_blank, measured_limit_of_detection
 from cytoflow_car.model.reference import Reference
 from cytoflow_car.report.detection import draw_detection
-from cytoflow_car.study.agreement import refuse_results_folder
 from cytoflow_car.study.dilution import DetectionStudy
+from cytoflow_car.study.output_folder import refuse_results_folder
 from cytoflow_car.tables.columns import LOD_LEVELS, LOD_LIMITS, LOD_RUNS
 from cytoflow_car.tables.detection import (
     BLASTS,
@@ -136,10 +136,10 @@ def _limits(
         if run.sample_id in files and run.arm == BLASTS and run.n_found is not None
     ]
     blanks = [run for run in called if not run.level]
-    blank = limit_of_blank([run.n_found for run in blanks if run.n_found is not None])
+    blank = measured_limit_of_blank([run.n_found for run in blanks if run.n_found is not None])
     if blank is None:
         flags["NO_BLANKS"] = None
-    measured = limit_of_detection(blank, list(_lowest_counts(called, files)))
+    measured = measured_limit_of_detection(blank, list(_lowest_counts(called, files)))
     if measured is None and blank is not None:
         flags["NO_LOW_LEVEL"] = None
     lod = None if measured is None else max(float(study.rule.lod_events), measured)

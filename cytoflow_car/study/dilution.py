@@ -405,7 +405,7 @@ def _teach(arm: _Mixable, rows: Rows, method: _Method, seed: int) -> BaselineBla
     try:
         placed = place_specimen(prepared, tree, method.setting, method.reference, seed)
     except ClusteringError as fault:
-        return _not_clustered(fault)
+        return fault.flag
     return summarise_baseline(
         placed,
         tree,
@@ -442,7 +442,7 @@ def _look(
             placed, prepared, tree, method.setting, method.reference, baseline, seed
         )
     except ClusteringError as fault:
-        return replace(run, flags=(_not_clustered(fault),))
+        return replace(run, flags=(fault.flag,))
     if BLAST in labels.missing:
         return replace(run, flags=(*labels.flags, labels.missing[BLAST]))
     found = np.intersect1d(labels.rows((BLAST,)), tree[method.counted_in].rows)
@@ -456,7 +456,3 @@ def _look(
         lod=own.lod,
         flags=labels.flags,
     )
-
-
-def _not_clustered(fault: ClusteringError) -> str:
-    return f"NOT_CLUSTERED:{str(fault).replace(';', ',')}"

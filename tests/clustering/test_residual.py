@@ -14,8 +14,8 @@ from cytoflow_car.clustering.residual import (
     ResidualScores,
     find_residual,
     learn_residual,
-    limit_of_blank,
-    limit_of_detection,
+    predicted_limit_of_blank,
+    predicted_limit_of_detection,
 )
 from cytoflow_car.model.clusters import BaselineBlasts
 from cytoflow_car.model.reference import Reference
@@ -119,16 +119,16 @@ def test_limit_of_blank_is_the_95th_percentile_of_a_negative_binomial(
 ) -> None:
     shape = 1.0 / np.expm1(variation**2)
     reference = stats.nbinom(shape, shape / (shape + expected)).ppf(0.95)
-    assert limit_of_blank(expected, variation) == reference
+    assert predicted_limit_of_blank(expected, variation) == reference
 
 
 def test_nothing_expected_is_a_blank_of_nothing() -> None:
-    assert limit_of_blank(0.0, 0.5) == 0.0
+    assert predicted_limit_of_blank(0.0, 0.5) == 0.0
 
 
 @pytest.mark.parametrize("blank", [0.0, 3.0, 12.0, 100.0])
 def test_specimens_at_the_limit_of_detection_exceed_the_blank_in_95_percent(blank: float) -> None:
-    assert stats.norm.sf(blank, *_moments(limit_of_detection(blank))) == pytest.approx(
+    assert stats.norm.sf(blank, *_moments(predicted_limit_of_detection(blank))) == pytest.approx(
         0.95, abs=2e-4
     )
 

@@ -20,7 +20,7 @@ from PIL import Image
 from cytoflow_car.cli import SOME_FAILED, USAGE, cli
 from cytoflow_car.errors import StudyError
 from cytoflow_car.measure.detection import DetectionRule
-from cytoflow_car.measure.limits import limit_of_blank, limit_of_detection
+from cytoflow_car.measure.limits import measured_limit_of_blank, measured_limit_of_detection
 from cytoflow_car.report.detection import draw_detection
 from cytoflow_car.resources import resource_folder
 from cytoflow_car.simulate import simulate_cohort
@@ -204,22 +204,25 @@ def test_a_template_without_blasts_and_half_a_truth_are_usage(
 
 
 def test_limit_of_blank_is_mean_and_deviation_or_percentile() -> None:
-    assert limit_of_blank([1, 1, 7, 7]) == pytest.approx(4 + 1.645 * np.sqrt(12))
+    assert measured_limit_of_blank([1, 1, 7, 7]) == pytest.approx(4 + 1.645 * np.sqrt(12))
     # Counting alone spreads 16 by 4, so that four equal blanks prove no smaller spread.
-    assert limit_of_blank([16, 16, 16, 16]) == pytest.approx(16 + 1.645 * 4)
+    assert measured_limit_of_blank([16, 16, 16, 16]) == pytest.approx(16 + 1.645 * 4)
     # Rank 0.5 + 0.95 * 60 = 57.5 of 1 to 60.
-    assert limit_of_blank(range(60, 0, -1)) == pytest.approx(57.5)
-    assert limit_of_blank([0, 0]) == 0.0
-    assert limit_of_blank([5]) is None and limit_of_blank([]) is None
+    assert measured_limit_of_blank(range(60, 0, -1)) == pytest.approx(57.5)
+    assert measured_limit_of_blank([0, 0]) == 0.0
+    assert measured_limit_of_blank([5]) is None and measured_limit_of_blank([]) is None
 
 
 def test_limit_of_detection_pools_deviations_by_their_degrees() -> None:
     # (2 * 4 + 1 * 2) / 3 is the pooled variance of [8, 10, 12] and [9, 11].
-    assert limit_of_detection(5.0, [[8, 10, 12], [9, 11], [40]]) == pytest.approx(
+    assert measured_limit_of_detection(5.0, [[8, 10, 12], [9, 11], [40]]) == pytest.approx(
         5.0 + 1.645 * np.sqrt(10 / 3)
     )
-    assert limit_of_detection(None, [[1, 2]]) is None
-    assert limit_of_detection(5.0, [[3]]) is None and limit_of_detection(5.0, []) is None
+    assert measured_limit_of_detection(None, [[1, 2]]) is None
+    assert (
+        measured_limit_of_detection(5.0, [[3]]) is None
+        and measured_limit_of_detection(5.0, []) is None
+    )
 
 
 def make_study(
