@@ -71,8 +71,8 @@ class ClusteringSetting:
     hemodilution
         For marrow.
     most_unassigned_percent
-        More events without a name: the flag ``DEVIATES_FROM_NORMAL``, where no baseline of the
-        patient accounts for them. It is no count: less than this cannot be told from normal.
+        More events that are neither named nor like the baseline's blasts: the flag
+        ``DEVIATES_FROM_NORMAL``. It is no count: less than this cannot be told from normal.
     """
 
     parent: str

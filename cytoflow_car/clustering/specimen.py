@@ -67,7 +67,7 @@ class PlacedSpecimen:
     values
         (n_rows, n_markers) float32, aligned.
     alignment, components, fit
-        How it was placed.
+        How it was placed; mean log density of the specimen, and the lowest of the reference.
     nodes, node_of
         Nodes of its events, and (n_rows,) the node of each.
     names
@@ -83,7 +83,7 @@ class PlacedSpecimen:
     nodes: NodeSet
     node_of: npt.NDArray[np.int32]
     names: Names
-    fit: ReferenceFit
+    fit: tuple[float, float]
     flags: tuple[str, ...] = ()
 
 
@@ -150,11 +150,8 @@ def place_specimen(
     # Whether an event is a blast is for the density ratio to say, with its false positives.
     given = np.where(names.populations < n_normal, names.populations, -1).astype(np.int16)
     names = replace(names, populations=given)
-    fit = ReferenceFit(
-        alignment.anchors, *identity.fit, 100.0 * float(np.mean(names.populations[kept] < 0))
-    )
     return PlacedSpecimen(
-        rows, values, alignment, components, nodes, node_of, names, fit, identity.flags
+        rows, values, alignment, components, nodes, node_of, names, identity.fit, identity.flags
     )
 
 
@@ -213,35 +210,29 @@ def summarise_baseline(
     The gate's blasts teach a density ratio against the reference; what that finds beside them is
     added, since a gate cuts off the part of the blasts that lies nearest to normal cells.
     """
+    nothing = np.empty((0, len(reference.markers)), dtype=np.float32)
+    found = BaselineBlasts(sample_id, file_sha256, nothing, nothing, reference.sha256)
     in_gate = np.isin(placed.rows, tree[setting.baseline_population].rows)
     blasts = in_gate & (placed.names.posterior > 0)
-    flag = ""
-    if np.count_nonzero(blasts) < setting.least_baseline_events:
-        flag = "BASELINE_WITHOUT_BLASTS"
     everything = np.arange(len(reference.markers))
     blur = np.full(len(reference.markers), 0.02)
-    sure = np.zeros(len(blasts), dtype=bool)
-    if not flag:
-        for _ in range(_BASELINE_ROUNDS):
-            taken = _evenly(np.flatnonzero(blasts), _BASELINE_EVENTS)
-            ratio = fit_ratio(reference.events, placed.values[taken], everything, blur, seed)
-            scores = ratio.score(placed.values)
-            blasts = scores > 0.0
-            if np.count_nonzero(blasts) < setting.least_baseline_events:
-                # What the gate took for blasts looks as normal cells do.
-                flag = "BASELINE_WITHOUT_BLASTS"
-                break
-        sure = (scores < -3.0) & (placed.names.populations >= 0) & ~in_gate
-        sure &= placed.names.posterior > 0.9
-    chosen = _evenly(np.flatnonzero(blasts & (flag == "")), _BASELINE_EVENTS)
-    normal = _evenly(np.flatnonzero(sure), _BASELINE_NORMAL)
-    return BaselineBlasts(
-        sample_id,
-        file_sha256,
-        placed.values[chosen],
-        placed.values[normal],
-        reference.sha256,
-        flag,
+    scores = np.zeros(len(blasts), dtype=np.float32)
+    for _ in range(_BASELINE_ROUNDS):
+        if np.count_nonzero(blasts) < setting.least_baseline_events:
+            break
+        taken = _evenly(np.flatnonzero(blasts), _BASELINE_EVENTS)
+        ratio = fit_ratio(reference.events, placed.values[taken], everything, blur, seed)
+        scores = ratio.score(placed.values)
+        blasts = scores > 0.0
+    # Too few in the gate, or what it took for blasts looks as normal cells do.
+    if np.count_nonzero(blasts) < setting.least_baseline_events:
+        return replace(found, missing="BASELINE_WITHOUT_BLASTS")
+    sure = (scores < -3.0) & (placed.names.populations >= 0) & ~in_gate
+    sure &= placed.names.posterior > 0.9
+    return replace(
+        found,
+        events=placed.values[_evenly(np.flatnonzero(blasts), _BASELINE_EVENTS)],
+        normal_events=placed.values[_evenly(np.flatnonzero(sure), _BASELINE_NORMAL)],
     )
 
 
@@ -286,8 +277,13 @@ def label_events(
         if isinstance(setting.clusterer, Nodes)
         else setting.clusterer.cluster(placed.values, seed)
     )
-    flags = flag_hemodilution(setting.hemodilution, names, codes[tree.kept[placed.rows]])
-    flags = (*flags, *placed.flags, *_deviation(placed, setting, baseline))
+    own = codes[tree.kept[placed.rows]]
+    unassigned = 100.0 * float(np.mean(own == names.index(UNASSIGNED)))
+    flags = (
+        *flag_hemodilution(setting.hemodilution, names, own),
+        *placed.flags,
+        *_flag_deviation(unassigned, setting, baseline),
+    )
     if reference.simulated:
         flags = (*flags, "REFERENCE_SIMULATED")
     return ClusterLabels(
@@ -303,7 +299,7 @@ def label_events(
         clusters=tuple(
             _clusters(clustering, names, codes, placed, prepared, reference.marker_names)
         ),
-        fit=placed.fit,
+        fit=ReferenceFit(placed.alignment.anchors, *placed.fit, unassigned),
     )
 
 
@@ -409,16 +405,18 @@ def flag_hemodilution(
     return ()
 
 
-def _deviation(
-    placed: PlacedSpecimen, setting: ClusteringSetting, baseline: BaselineBlasts | None
+def _flag_deviation(
+    unassigned_percent: float, setting: ClusteringSetting, baseline: BaselineBlasts | None
 ) -> tuple[str, ...]:
     """Flag a specimen with more unknown events than normal ones have.
 
-    A baseline is expected to hold them, and with one they are the density ratio's to count.
+    Blasts that the baseline's accounts for have their own label by now; what is unknown beside them
+    may be leukemia that changed. A baseline itself is expected to hold leukemia, which its gate
+    counts.
     """
-    if baseline is not None and baseline.missing in ("", IS_BASELINE):
+    if baseline is not None and baseline.missing == IS_BASELINE:
         return ()
-    unknown = placed.fit.unassigned_percent > setting.most_unassigned_percent
+    unknown = unassigned_percent > setting.most_unassigned_percent
     return (DEVIATES_FROM_NORMAL,) if unknown else ()
 
 

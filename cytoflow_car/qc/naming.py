@@ -12,7 +12,7 @@ def check_naming(labels: ClusterLabels, most_unassigned_percent: float) -> tuple
     Parameters
     ----------
     most_unassigned_percent
-        What the template allows where no baseline accounts for them.
+        What the template allows.
     """
     fit = labels.fit
     if fit is None:
@@ -26,7 +26,7 @@ def check_naming(labels: ClusterLabels, most_unassigned_percent: float) -> tuple
             "unassigned",
             fit.unassigned_percent,
             f"% of {labels.parent}",
-            f"at most {most_unassigned_percent:g} without a baseline",
+            f"at most {most_unassigned_percent:g}, but in a baseline",
             flag,
         ),
     )

@@ -1,4 +1,4 @@
-"""Marrows of patients whose baseline nobody has: deviation from normal is a flag, never a count."""
+"""Leukemia that no baseline knows, or that changed, is flagged and never counted."""
 
 from __future__ import annotations
 
@@ -62,3 +62,27 @@ def test_quality_control_tells_how_the_specimens_lie_on_the_reference(
     anchors = checks[checks["check"] == "anchors"]
     assert set(anchors["sample_id"]) == set(told.index)
     assert anchors["value"].astype(float).min() >= 5
+
+
+def test_leukemia_unlike_the_baseline_is_flagged(tmp_path: Path) -> None:
+    # Another person's leukemia stands for one that changed: a part of it is not found.
+    simulate_cohort(tmp_path, patients=3, events=10_000, seed=4)
+    told = pd.read_csv(tmp_path / "truth.csv")
+    sheet = pd.read_csv(tmp_path / "samples.csv", dtype=str, keep_default_na=False)
+    wanted = {"P01_BM_d000_B": "yes", "P03_BM_d000_B": "", "P01_BM_d030_B": "", "P03_BM_d030_B": ""}
+    sheet = sheet[sheet["sample_id"].isin(wanted)]
+    sheet["baseline"] = sheet["sample_id"].map(wanted)
+    sheet["day"] = [str(number) for number in range(len(sheet))]
+    sheet.assign(patient_id="P01", template="blasts_bm").to_csv(
+        tmp_path / "samples.csv", index=False
+    )
+    run_study(tmp_path, tmp_path / "results", jobs=1, pictures=False)
+    measured = pd.read_csv(tmp_path / "results" / "measurements.csv", keep_default_na=False)
+    rows = measured[measured["measurement"] == "blast_percent_of_nucleated"].set_index("sample_id")
+    flagged = rows["flags"].str.contains(FLAG)
+    blasts = told[told["measurement"] == "blast_percent_of_nucleated"].merge(sheet, on="file")
+    planted = blasts.set_index("sample_id")["value"]
+    missed = planted - rows["value"].astype(float)
+    assert missed["P03_BM_d000_B"] > SEEN
+    assert flagged["P03_BM_d000_B"]
+    assert not flagged[["P01_BM_d000_B", "P01_BM_d030_B", "P03_BM_d030_B"]].any()
