@@ -147,6 +147,7 @@ def test_no_text_of_a_cohort_says_zero_or_calls_too_few_cells_negative(results: 
         rows = list(csv.DictReader(stream))
     called = [row for row in rows if row["call"]]
     assert len(rows) > 400 and len(called) > 20
+    assert all(row["status"] and row["value_reported"] for row in rows)
     found = [
         fault
         for row in rows

@@ -9,6 +9,7 @@ import numpy as np
 
 from cytoflow_car.errors import MeasurementError
 from cytoflow_car.measure.detection import CLAIMS, DetectionRule, judge, rule_of_placement
+from cytoflow_car.measure.reporting import report_value
 from cytoflow_car.model.gate import Background
 from cytoflow_car.model.measurement import Measurement, Status
 from cytoflow_car.model.panel import PreparedEvents
@@ -134,5 +135,12 @@ def without_value(
 ) -> Measurement:
     """Return a measurement that could not be taken."""
     return Measurement(
-        name, population, denominator, None, unit, status, flags=tuple(dict.fromkeys(flags))
+        name,
+        population,
+        denominator,
+        None,
+        unit,
+        status,
+        value_reported=report_value(None, status, interval=None, lod=None, loq=None),
+        flags=tuple(dict.fromkeys(flags)),
     )

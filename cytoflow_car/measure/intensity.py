@@ -10,6 +10,7 @@ from scipy import special
 
 from cytoflow_car.measure.context import MeasureContext, without_value
 from cytoflow_car.measure.intervals import median_interval
+from cytoflow_car.measure.reporting import plain
 from cytoflow_car.model.events import Values
 from cytoflow_car.model.measurement import Interval, Measurement, Status
 
@@ -82,7 +83,7 @@ class Intensity:
             value=value,
             status=Status.QUANTIFIED,
             interval=interval,
-            value_reported=f"{value:.4g}",
+            value_reported=plain(value, 4),
         )
 
 

@@ -328,6 +328,10 @@ def test_intensity() -> None:
         assert taken.status == Status.QUANTIFIED
 
 
+def test_a_bright_intensity_is_printed_without_an_exponent() -> None:
+    assert intensity(np.linspace(123_000.0, 123_900.0, 51), "median").value_reported == "123400"
+
+
 def test_intensity_that_does_not_exist_has_no_value() -> None:
     negative = intensity(np.linspace(-5.0, 100.0, 50), "geometric_mean")
     assert (negative.value, negative.status) == (None, Status.INDETERMINATE)
