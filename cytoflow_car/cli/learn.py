@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cytoflow_car.cli.options import FILE, seed_of_draws
+
 if TYPE_CHECKING:
     from cytoflow_car.study.learn import Learned
 
-_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
-
 
 @click.command()
-@click.argument("sources", nargs=-1, required=True, type=_FILE, metavar="SOURCE...")
+@click.argument("sources", nargs=-1, required=True, type=FILE, metavar="SOURCE...")
 @click.option(
     "--template",
     "out",
@@ -53,9 +53,7 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     show_default=True,
     help="What the template is meant for; again for more than one.",
 )
-@click.option(
-    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="For random draws."
-)
+@seed_of_draws
 def learn(
     sources: tuple[Path, ...],
     out: Path,

@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from cytoflow_car.cli import SOME_FAILED
-from cytoflow_car.cli.options import FILE, event_labels, own_templates, spillover_of_files
+from cytoflow_car.cli.options import (
+    FILE,
+    event_labels,
+    own_templates,
+    seed_of_draws,
+    spillover_of_files,
+)
 
 if TYPE_CHECKING:
     from cytoflow_car.tables.detection import DetectionLimits
@@ -56,9 +62,7 @@ if TYPE_CHECKING:
     help="Largest coefficient of variation of a quantified count, in percent.",
 )
 @spillover_of_files
-@click.option(
-    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="For random draws."
-)
+@seed_of_draws
 @click.pass_context
 def lod(
     ctx: click.Context,

@@ -26,3 +26,7 @@ spillover_of_files = click.option(
     show_default=True,
     help="As in samples.csv.",
 )
+
+seed_of_draws = click.option(
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="For random draws."
+)

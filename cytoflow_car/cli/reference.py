@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from cytoflow_car.cli import SOME_FAILED
-from cytoflow_car.cli.options import FILE, event_labels, own_templates, spillover_of_files
+from cytoflow_car.cli.options import (
+    FILE,
+    event_labels,
+    own_templates,
+    seed_of_draws,
+    spillover_of_files,
+)
 
 if TYPE_CHECKING:
     from cytoflow_car.model.reference import Reference
@@ -43,9 +49,7 @@ def reference() -> None:
 @click.option("--names", type=FILE, help="CSV: label, population, lineage, stage, technical.")
 @spillover_of_files
 @click.option("--simulated", is_flag=True, help="The files are simulated; results will say so.")
-@click.option(
-    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="For random draws."
-)
+@seed_of_draws
 @click.pass_context
 def fit(
     ctx: click.Context,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cytoflow_car.cli.options import FILE, FOLDER, own_templates
+from cytoflow_car.cli.options import FILE, FOLDER, own_templates, seed_of_draws
 
 if TYPE_CHECKING:
     from cytoflow_car.study.batch import RunSummary
@@ -23,9 +23,7 @@ if TYPE_CHECKING:
     help="Reference of normal specimens for all templates that ask for one.",
 )
 @click.option("--jobs", type=click.IntRange(min=1), help="Processes; one a core by default.")
-@click.option(
-    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="For random draws."
-)
+@seed_of_draws
 @click.option("--strict", is_flag=True, help="Stop at the first bug instead of going on.")
 @click.option("--labels", is_flag=True, help="Write the cluster label of every event.")
 @click.option("--no-pictures", is_flag=True, help="Draw no pictures of the gates.")
