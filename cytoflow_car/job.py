@@ -11,6 +11,8 @@ from cytoflow_car.gating.panels import GatePanel
 from cytoflow_car.gating.placing import ControlSummary
 from cytoflow_car.gating.tree import Override
 from cytoflow_car.measure.context import TubeFacts
+from cytoflow_car.model.antigen import AntigenControl, AntigenProfile
+from cytoflow_car.model.calibration import CalibrationUse
 from cytoflow_car.model.clusters import BaselineBlasts, Cluster
 from cytoflow_car.model.events import Spillover
 from cytoflow_car.model.gate import Placement
@@ -65,8 +67,10 @@ class SampleJob:
     placements
         Placements made for a batch or patient, by population; empty where every gate is placed on
         the specimen itself.
-    calibration
-        Summary of bead calibration; None as long as no template asks for it.
+    calibrations
+        Of the study's beads, for a template that measures antigens.
+    antigen_controls
+        What this specimen's controls show without the antigens' antibodies.
     reference
         Of normal specimens, for a template that names clusters; None where there is none.
     baseline
@@ -98,7 +102,8 @@ class SampleJob:
     car_reagent: str = ""
     controls: tuple[ControlSummary, ...] = ()
     placements: Mapping[str, Placement] = field(default_factory=dict)
-    calibration: None = None
+    calibrations: tuple[CalibrationUse, ...] = ()
+    antigen_controls: tuple[AntigenControl, ...] = ()
     reference: Reference | None = None
     baseline: BaselineBlasts | None = None
     overrides: tuple[Override, ...] = ()
@@ -168,8 +173,10 @@ class SampleResult:
         Where the matrix came from.
     repairs
         What the reader repaired or doubts.
-    control_summaries
+    control_summaries, antigen_controls
         Where the file is a control.
+    antigens
+        Profiles of the template's antigens.
     review
         Reasons for a person to look at the gates; empty where none.
     medians
@@ -196,6 +203,8 @@ class SampleResult:
     spillover_source: str = ""
     repairs: tuple[str, ...] = ()
     control_summaries: tuple[ControlSummary, ...] = ()
+    antigen_controls: tuple[AntigenControl, ...] = ()
+    antigens: tuple[AntigenProfile, ...] = ()
     review: tuple[str, ...] = field(default=())
     medians: tuple[PopulationMedian, ...] = ()
     clusters: tuple[Cluster, ...] = ()

@@ -8,6 +8,12 @@ from functools import partial
 
 import numpy as np
 
+from cytoflow_car.antigen.profile import (
+    AntigenContext,
+    profile_antigen,
+    summarise_antigen_control,
+)
+from cytoflow_car.calibration.choice import choose_calibration
 from cytoflow_car.clustering.specimen import (
     cluster_without_names,
     label_events,
@@ -27,6 +33,7 @@ from cytoflow_car.job import (
     SampleResult,
 )
 from cytoflow_car.measure.context import MeasureContext
+from cytoflow_car.model.antigen import AntigenControl, AntigenProfile
 from cytoflow_car.model.clusters import DEVIATES_FROM_NORMAL, BaselineBlasts, ClusterLabels
 from cytoflow_car.model.events import CompensatedEvents, Events, Sample, Spillover
 from cytoflow_car.model.measurement import Measurement
@@ -64,7 +71,8 @@ def analyse_sample(job: SampleJob) -> SampleResult:
         setting = job.template.clustering
         if setting is not None and gated.labels is not None:
             checks = (*checks, *check_naming(gated.labels, setting.most_unassigned_percent))
-        measurements = () if job.control_kind else measure(job, tree, prepared)
+        antigens = () if job.control_kind else profile_antigens(job, gated)
+        measurements = () if job.control_kind else measure(job, gated, antigens)
         clusters = gated.labels.clusters if gated.labels is not None else ()
     except CytoflowCarError as error:
         raise _without_path(error, job).at(job.sample_id) from error
@@ -98,6 +106,8 @@ def analyse_sample(job: SampleJob) -> SampleResult:
         )
         if job.control_kind
         else (),
+        antigen_controls=tuple(_summarise_antigen_controls(job, gated)) if job.control_kind else (),
+        antigens=antigens,
         review=(
             *_reasons_for_review(tree, job.template.review_below),
             *_doubts_of_normality(gated.labels),
@@ -327,18 +337,77 @@ def prepare(
     return PreparedEvents(events, columns, scales)
 
 
-def measure(
-    job: SampleJob, tree: PopulationTree, prepared: PreparedEvents
-) -> tuple[Measurement, ...]:
-    """Take every measurement of the template."""
-    template = job.template
-    context = MeasureContext(
-        tree,
+def profile_antigens(job: SampleJob, gated: GatedSpecimen) -> tuple[AntigenProfile, ...]:
+    """Measure every antigen of the template."""
+    context = _antigen_context(job, gated)
+    claims = _measure_context(job, gated)
+    profiles = []
+    for rule in job.template.antigens:
+        profile = profile_antigen(rule, context)
+        if profile.n_events and not claims.is_claimed(rule.population, rule.requires):
+            # What may all be background has no antigen of its own.
+            flags = (*profile.flags, "POPULATION_NOT_DETECTED")
+            profile = replace(profile, status=None, flags=flags)
+        profiles.append(profile)
+    return tuple(profiles)
+
+
+def _summarise_antigen_controls(job: SampleJob, gated: GatedSpecimen) -> Iterator[AntigenControl]:
+    context = _antigen_context(job, gated)
+    for rule in job.template.antigens:
+        found = summarise_antigen_control(
+            rule, context, kind=job.control_kind, sample_id=job.sample_id
+        )
+        if found is not None:
+            yield found
+
+
+def _antigen_context(job: SampleJob, gated: GatedSpecimen) -> AntigenContext:
+    sample, prepared = gated.sample, gated.prepared
+    rule = job.template.calibration
+    markers = {rule.marker for rule in job.template.antigens if rule.marker in prepared.columns}
+    calibrations = {
+        marker: choose_calibration(
+            job.calibrations,
+            prepared.events.channels[prepared.columns[marker]],
+            sample.instrument,
+            sample.acquired_on,
+            rule,
+        )
+        for marker in markers
+    }
+    return AntigenContext(
+        gated.tree,
         prepared,
+        sample.instrument,
+        calibrations,
+        job.antigen_controls,
+        rule,
+        job.template.confidence,
+        job.seed,
+    )
+
+
+def _measure_context(
+    job: SampleJob, gated: GatedSpecimen, antigens: tuple[AntigenProfile, ...] = ()
+) -> MeasureContext:
+    template = job.template
+    return MeasureContext(
+        gated.tree,
+        gated.prepared,
         job.tube,
         {rule.assay: rule for rule in template.detection},
         template.confidence,
+        {item.antigen: item for item in antigens},
     )
+
+
+def measure(
+    job: SampleJob, gated: GatedSpecimen, antigens: tuple[AntigenProfile, ...]
+) -> tuple[Measurement, ...]:
+    """Take every measurement of the template."""
+    template = job.template
+    context = _measure_context(job, gated, antigens)
     car = template.car
     return tuple(
         replace(

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+from cytoflow_car.antigen.rules import MASKING, AntigenCutoffs, AntigenRule
 from cytoflow_car.clustering.methods import CLUSTERERS
 from cytoflow_car.clustering.naming import NamingSetting
 from cytoflow_car.clustering.settings import (
@@ -40,8 +41,10 @@ from cytoflow_car.gating.thresholds import ValleyCut
 from cytoflow_car.gating.training import TrainingDensity
 from cytoflow_car.gating.tree import PopulationRule
 from cytoflow_car.measure import MEASURES, Measure
+from cytoflow_car.measure.density import Density, DensityRatio
 from cytoflow_car.measure.detection import DetectionRule
 from cytoflow_car.measure.intensity import Intensity
+from cytoflow_car.model.calibration import CalibrationRule
 from cytoflow_car.model.panel import Marker
 from cytoflow_car.model.population import ROOT
 from cytoflow_car.preprocess.scales import ScaleSetting
@@ -100,6 +103,10 @@ class Template:
         For templates that look for CAR T cells.
     clustering
         Which population is clustered, how, and by what reference it is named.
+    antigens
+        Whose density of what is measured, and by which cut-offs it is put into words.
+    calibration
+        When beads may be used.
     scatter
         Markers whose top of scale is checked for saturated events.
     review_below
@@ -132,6 +139,8 @@ class Template:
     drift: DriftSetting = field(default_factory=DriftSetting)
     car: CarStain | None = None
     clustering: ClusteringSetting | None = None
+    antigens: tuple[AntigenRule, ...] = ()
+    calibration: CalibrationRule = field(default_factory=CalibrationRule)
     scatter: tuple[str, ...] = ()
     review_below: float = 0.5
     confidence: float = 0.95
@@ -146,6 +155,12 @@ class Template:
     def population_names(self) -> tuple[str, ...]:
         """Every population, parents first."""
         return tuple(name for rule in self.populations for name in rule.names)
+
+    def population_of(self, measure: Measure) -> str:
+        """Return the population that a measurement is of."""
+        if isinstance(measure, Density | DensityRatio):
+            return next(rule.population for rule in self.antigens if rule.name == measure.antigen)
+        return measure.populations[0]
 
     def looks_at(self, population: str, marker: str) -> bool:
         """Tell whether a gate on the way from the root to a population looks at a marker.
@@ -329,6 +344,9 @@ def _one_fault(fault: Any, place: list[str], where: str) -> TemplateError:
                 NamingSetting,
                 ResidualSetting,
                 HemodilutionSetting,
+                AntigenRule,
+                AntigenCutoffs,
+                CalibrationRule,
                 *CLUSTERERS.values(),
                 *METHODS.values(),
                 *MEASURES.values(),
@@ -383,6 +401,7 @@ def _faults(template: Template) -> Iterator[tuple[str, str, str]]:
     yield from _drift_faults(template, markers)
     yield from _acquisition_faults(template)
     yield from _clustering_faults(template, markers)
+    yield from _antigen_faults(template, markers)
     for density in template.training:
         if density.population not in template.population_names:
             known = ", ".join(template.population_names)
@@ -505,7 +524,16 @@ def _measurement_faults(template: Template, markers: list[str]) -> Iterator[tupl
         if required and required not in assays:
             known = ", ".join(sorted(assays))
             yield place, f"no assay {required!r} in the detection table", known
-        if isinstance(measure, Intensity):
+        if isinstance(measure, Density | DensityRatio):
+            rules = {rule.name: rule for rule in template.antigens}
+            antigen = rules.get(measure.antigen)
+            if antigen is None:
+                known = ", ".join(rules) or "[[antigens]]"
+                yield place, f"no antigen {measure.antigen!r}", known
+            elif isinstance(measure, DensityRatio) and not getattr(antigen, measure.to):
+                problem = f"{measure.antigen!r} has no {measure.to}"
+                yield place, problem, "one in its row of antigens"
+        elif isinstance(measure, Intensity):
             if measure.marker not in markers:
                 yield place, f"no marker {measure.marker!r}", ", ".join(markers)
         elif measure.assay not in assays:
@@ -523,6 +551,39 @@ def _measurement_faults(template: Template, markers: list[str]) -> Iterator[tupl
             yield place, f"alpha {rule.alpha:g}", "between 0 and 1"
         if not 0 < rule.lod_events <= rule.loq_events:
             yield place, "lod_events and loq_events are not in order", "0 < lod <= loq"
+
+
+def _antigen_faults(template: Template, markers: list[str]) -> Iterator[tuple[str, str, str]]:
+    assays = [rule.assay for rule in template.detection]
+    populations = {ROOT, *template.population_names}
+    yield from _doubled("antigens", [rule.name for rule in template.antigens])
+    for rule in template.antigens:
+        place = f"antigen {rule.name!r}"
+        if not _NAME.match(rule.name):
+            yield place, "a name that cannot be a column", "small letters, digits and _"
+        if rule.marker not in markers:
+            yield place, f"no marker {rule.marker!r}", ", ".join(markers)
+        for name in rule.populations:
+            if name not in populations:
+                yield place, f"no population {name!r}", ", ".join(sorted(populations))
+        if rule.requires and rule.requires not in assays:
+            yield place, f"no assay {rule.requires!r} in the detection table", ", ".join(assays)
+        if rule.reference_density is not None and not rule.reference_source:
+            yield place, "reference_density without reference_source", "where the number is from"
+        for drug in rule.masking:
+            if drug not in MASKING:
+                yield place, f"masking {drug!r}", ", ".join(MASKING)
+        cutoffs = rule.cutoffs
+        if not 0 <= cutoffs.negative_percent < cutoffs.positive_percent <= 100:
+            yield place, "negative_percent and positive_percent are not in order", "0 to 100"
+        if not 0 < cutoffs.background_quantile < 1:
+            quantile = cutoffs.background_quantile
+            yield place, f"background_quantile {quantile:g}", "between 0 and 1"
+        if cutoffs.least_events < 20:
+            # Fewer make neither a dip test nor a mixture of two.
+            yield place, f"least_events {cutoffs.least_events}", "at least 20"
+    if template.calibration.draws < 200:
+        yield "calibration draws", f"{template.calibration.draws}", "at least 200"
 
 
 def _clustering_faults(template: Template, markers: list[str]) -> Iterator[tuple[str, str, str]]:

@@ -9,6 +9,7 @@ import tomllib
 from pathlib import Path
 
 _FLOORS_0_1 = {
+    "antigen",
     "calibration",
     "clustering",
     "errors",

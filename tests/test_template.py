@@ -305,7 +305,7 @@ def test_what_is_told_of_car_t_cells_looks_at_the_reagent(name: str) -> None:
     template = load_template(name)
     assert template.car is not None
     for measure in template.measurements:
-        looks = template.looks_at(measure.populations[0], template.car.marker)
+        looks = template.looks_at(template.population_of(measure), template.car.marker)
         assert looks == measure.name.startswith("car_t")
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from cytoflow_car.errors import CalibrationError
 from cytoflow_car.model.calibration import Calibration, Converted, Model
 from cytoflow_car.model.events import Channel
@@ -74,35 +76,8 @@ def convert(
         Another detector, voltage or cytometer; `model` is ``mef`` and the kit has no blank bead.
     """
     flags = list(refuse_other_settings(calibration, channel, instrument))
-    value = molecules(calibration, mfi, model=model)
     low, high = calibration.mfi_range
     if not low <= mfi <= high:
         flags.append("EXTRAPOLATED")
-    if value is not None and calibration.channel.fp_ratio is not None:
-        value /= calibration.channel.fp_ratio
-    return Converted(value, calibration.converted_unit, tuple(flags))
-
-
-def molecules(calibration: Calibration, mfi: float, *, model: Model = "line") -> float | None:
-    """Return what a fit makes of a MFI, in the kit's unit; None of one that is not positive.
-
-    Raises
-    ------
-    CalibrationError
-        `model` is ``mef`` and there is no such fit.
-    """
-    if model == "mef" and calibration.mef is None:
-        raise CalibrationError(
-            "the fit with autofluorescence is missing",
-            where=f"kit {calibration.kit.name}",
-            expected="a kit with a blank bead (level 0) whose MFI is positive",
-            advice="Use the line",
-        )
-    if mfi <= 0:
-        return None
-    if model == "mef" and calibration.mef is not None:
-        fit = calibration.mef
-        value = math.exp(fit.slope * math.log(mfi) + fit.intercept) - fit.autofluorescence
-        return value
-    line = calibration.line
-    return float(10.0 ** (line.intercept + line.slope * math.log10(mfi)))
+    value = float(calibration.convert_values(np.array([mfi]), model)[0])
+    return Converted(None if math.isnan(value) else value, calibration.converted_unit, tuple(flags))

@@ -46,7 +46,18 @@ def fit_line(mfi: Sequence[float], levels: Sequence[float]) -> LineFit:
         )
     x, y = np.log10(np.asarray(mfi, float)), np.log10(np.asarray(levels, float))
     fit = linregress(x, y)
-    return LineFit(float(fit.slope), float(fit.intercept), float(fit.rvalue) ** 2)
+    center = float(x.mean())
+    # The errors of slope and intercept are those of a line through the centre of the points.
+    spread = float(((x - center) ** 2).sum())
+    return LineFit(
+        float(fit.slope),
+        float(fit.intercept),
+        float(fit.rvalue) ** 2,
+        slope_error=float(fit.stderr),
+        mean_error=float(fit.stderr) * (spread / len(mfi)) ** 0.5,
+        mean_log_mfi=center,
+        n_peaks=len(mfi),
+    )
 
 
 def fit_mef(mfi: Sequence[float], levels: Sequence[float]) -> MefFit | None:

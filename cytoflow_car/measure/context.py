@@ -10,6 +10,7 @@ import numpy as np
 from cytoflow_car.errors import MeasurementError
 from cytoflow_car.measure.detection import CLAIMS, DetectionRule, judge, rule_of_placement
 from cytoflow_car.measure.reporting import report_value
+from cytoflow_car.model.antigen import AntigenProfile
 from cytoflow_car.model.gate import Background
 from cytoflow_car.model.measurement import Measurement, Status
 from cytoflow_car.model.panel import PreparedEvents
@@ -56,6 +57,8 @@ class MeasureContext:
         The template's detection table, by assay.
     confidence
         Of every interval.
+    antigens
+        Profiles of the template's antigens, by name.
     """
 
     tree: PopulationTree
@@ -63,6 +66,7 @@ class MeasureContext:
     tube: TubeFacts
     detection: Mapping[str, DetectionRule] = field(default_factory=dict)
     confidence: float = 0.95
+    antigens: Mapping[str, AntigenProfile] = field(default_factory=dict)
 
     def not_gated(self, *names: str) -> tuple[str, ...]:
         """Return the flags of those populations that could not be gated for want of a marker."""

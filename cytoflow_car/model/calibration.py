@@ -7,6 +7,11 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Literal
 
+import numpy as np
+
+from cytoflow_car.errors import CalibrationError
+from cytoflow_car.model.events import Values
+
 #: What the values that a kit assigns count.
 Unit = Literal["PE", "MESF", "ERF", "ABC"]
 #: Which fit converts: the line in logarithms, or the one with the beads' own fluorescence.
@@ -141,11 +146,27 @@ class CalibratedPeak:
 
 @dataclass(frozen=True, slots=True)
 class LineFit:
-    """``log10(assigned) = slope * log10(MFI) + intercept`` by least squares."""
+    """``log10(assigned) = slope * log10(MFI) + intercept`` by least squares.
+
+    Attributes
+    ----------
+    slope_error
+        Standard error of `slope`.
+    mean_error
+        Standard error of the line at `mean_log_mfi`, in decades.
+    mean_log_mfi
+        Mean of the peaks' ``log10(MFI)``: there the two errors are independent.
+    n_peaks
+        Fitted peaks.
+    """
 
     slope: float
     intercept: float
     r2: float
+    slope_error: float = 0.0
+    mean_error: float = 0.0
+    mean_log_mfi: float = 0.0
+    n_peaks: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,6 +248,103 @@ class Calibration:
     def converted_unit(self) -> str:
         """Unit of what `convert` returns: ``ABC`` where the kit allows it, else the kit's own."""
         return "ABC" if self.channel.fp_ratio is not None else self.kit.unit
+
+    @property
+    def calibrator(self) -> str:
+        """What results must share to be compared: lots differ, their assigned values do not."""
+        kind = "indirect" if self.kit.indirect else "direct"
+        return f"{self.kit.name}, {self.converted_unit}, {kind}"
+
+    def convert_values(self, mfi: Values, model: Model = "line") -> Values:
+        """Convert linear values of the calibrated channel to `converted_unit`.
+
+        Raises
+        ------
+        CalibrationError
+            `model` is ``mef`` and the kit has no blank bead whose MFI is positive.
+
+        Returns
+        -------
+        NaN where a value is not positive: its logarithm does not exist.
+        """
+        with np.errstate(divide="ignore", invalid="ignore"):
+            logs = np.where(mfi > 0, np.log10(mfi), np.nan)
+        if model == "line":
+            found = 10.0 ** (self.line.intercept + self.line.slope * logs)
+        elif self.mef is not None:
+            natural = self.mef.slope * logs * np.log(10.0) + self.mef.intercept
+            found = np.exp(natural) - self.mef.autofluorescence
+        else:
+            raise CalibrationError(
+                "the fit with autofluorescence is missing",
+                where=f"kit {self.kit.name}",
+                expected="a kit with a blank bead (level 0) whose MFI is positive",
+                advice="Use the line",
+            )
+        converted: Values = found / (self.channel.fp_ratio or 1.0)
+        return converted
+
+
+@dataclass(frozen=True, slots=True)
+class CalibrationUse:
+    """A study's calibration as it serves one specimen.
+
+    Attributes
+    ----------
+    sample_id
+        The beads.
+    same_batch
+        Whether they were acquired in the specimen's batch.
+    """
+
+    sample_id: str
+    calibration: Calibration
+    same_batch: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CalibrationRule:
+    r"""When a calibration may be used; a template's section.
+
+    Attributes
+    ----------
+    model
+        ``line``, or ``mef`` with the beads' own fluorescence.
+    other_settings
+        What becomes of values of another voltage or cytometer: ``refuse`` them, or ``flag``.
+    most_days, older
+        Beads of more days before or after are ``refuse``\ d or ``flag``\ ged.
+    failed_checks
+        What becomes of a calibration of which a check failed.
+    least_beads
+        With fewer bead events it is flagged.
+    draws
+        Bootstrap draws of an interval.
+    """
+
+    model: Model = "line"
+    other_settings: Literal["refuse", "flag"] = "refuse"
+    most_days: float = 7.0
+    older: Literal["refuse", "flag"] = "flag"
+    failed_checks: Literal["refuse", "flag"] = "flag"
+    least_beads: int = 10_000
+    draws: int = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class ChosenCalibration:
+    """The calibration that one marker of a specimen is converted by.
+
+    Attributes
+    ----------
+    use
+        None where there is none, or it was refused.
+    flags
+        Doubts, or why there is none.
+    """
+
+    use: CalibrationUse | None
+    flags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

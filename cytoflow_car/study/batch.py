@@ -23,8 +23,11 @@ from cytoflow_car.job import SampleFailure, SampleJob, SampleResult
 from cytoflow_car.model.clusters import BaselineBlasts
 from cytoflow_car.pipeline import analyse_sample, sample_parents, summarise_patient_baseline
 from cytoflow_car.report.pictures import draw_gates
+from cytoflow_car.study.antigens import antigen_pictures, compare_with_baselines
+from cytoflow_car.study.beads import BeadOutcome, calibrate_row
+from cytoflow_car.study.controls import with_controls
 from cytoflow_car.study.gates_export import export_gates
-from cytoflow_car.study.plan import StudyPlan, plan_study, with_baseline, with_controls
+from cytoflow_car.study.plan import StudyPlan, plan_study, with_baseline, with_calibrations
 from cytoflow_car.study.results import write_results
 from cytoflow_car.study.shared_placements import Key, count_sampling, place_for_groups
 from cytoflow_car.study.sheet import read_study
@@ -138,17 +141,25 @@ def run_study(
     )
     n_processes = jobs or os.cpu_count() or 1
     total = count_sampling(plan) + len(plan.control_jobs) + len(plan.samples)
-    total += len(plan.baseline_jobs)
+    total += len(plan.baseline_jobs) + len(plan.bead_rows)
     done = 0
 
-    def note(outcome: _Outcome) -> _Outcome:
+    def tell(sample_id: str) -> None:
         nonlocal done
         done += 1
         if progress is not None:
-            progress(done, total, outcome.job.sample_id)
+            progress(done, total, sample_id)
+
+    def note(outcome: _Outcome) -> _Outcome:
+        tell(outcome.job.sample_id)
         return outcome
 
-    summaries = {}
+    beads = []
+    # Some seconds for many files, so that one process will do.
+    for row in plan.bead_rows:
+        beads.append(calibrate_row(row, draw=pictures, strict=strict))
+        tell(row.sample_id)
+    controls = {}
     outcomes: list[_Outcome] = []
     failed_before: list[_Outcome] = []
     with _Workers(n_processes, strict) as workers:
@@ -162,7 +173,7 @@ def run_study(
         for outcome in map(note, workers.run(plan.control_jobs.values())):
             key = (outcome.job.sample_id, outcome.job.template.name)
             if outcome.result is not None:
-                summaries[key] = outcome.result.control_summaries
+                controls[key] = outcome.result
             else:
                 failed_before.append(outcome)
         baselines = {}
@@ -172,18 +183,18 @@ def run_study(
                 baselines[key] = outcome.baseline
             elif outcome.crash:
                 failed_before.append(outcome)
-        complete = [
-            replace(
-                with_baseline(sample, with_controls(sample, summaries), baselines),
-                keep_labels=labels,
-            )
-            for sample in plan.samples
-        ]
+        given = [(item.row, item.uses) for item in beads]
+        complete = []
+        for sample in plan.samples:
+            job = with_controls(sample.job, sample.row, sample.controls, controls)
+            job = with_calibrations(sample, with_baseline(sample, job, baselines), given)
+            complete.append(replace(job, keep_labels=labels))
         outcomes.extend(map(note, workers.run(complete)))
     by_key = {(item.job.sample_id, item.job.template.name): item for item in outcomes}
     ordered = [by_key[sample.job.sample_id, sample.job.template.name] for sample in plan.samples]
-    failures = _all_failures(plan, ordered, failed_before)
-    _write(plan, ordered, failures, [*ordered, *failed_before], out, began, seed)
+    failures = _all_failures(plan, ordered, failed_before, beads)
+    crashed: list[_Outcome | BeadOutcome] = [*ordered, *failed_before, *beads]
+    _write(plan, ordered, failures, beads, crashed, out, began, seed)
     return RunSummary(
         n_done=sum(item.result is not None for item in ordered),
         failures=failures,
@@ -307,10 +318,14 @@ def _without_paths(text: str, job: SampleJob) -> str:
 
 
 def _all_failures(
-    plan: StudyPlan, outcomes: list[_Outcome], failed_before: list[_Outcome]
+    plan: StudyPlan,
+    outcomes: list[_Outcome],
+    failed_before: list[_Outcome],
+    beads: list[BeadOutcome],
 ) -> tuple[SampleFailure, ...]:
     found = [
         *plan.failures,
+        *(failure for item in beads for failure in item.failures),
         *(item.failure for item in (*failed_before, *outcomes) if item.failure is not None),
     ]
     # A baseline is both a specimen and a control, and fails in both for one reason.
@@ -362,7 +377,8 @@ def _write(
     plan: StudyPlan,
     outcomes: list[_Outcome],
     failures: tuple[SampleFailure, ...],
-    with_crashes: list[_Outcome],
+    beads: list[BeadOutcome],
+    with_crashes: list[_Outcome | BeadOutcome],
     out: Path,
     began: datetime,
     seed: int,
@@ -372,9 +388,16 @@ def _write(
     beside = Path(tempfile.mkdtemp(dir=out.parent, prefix=f"{out.name}."))
     partial = beside / "new"
     partial.mkdir()
-    write_results(
-        plan, [item.result for item in outcomes if item.result is not None], failures, partial, out
-    )
+    results = [item.result for item in outcomes if item.result is not None]
+    compared = compare_with_baselines(plan.study, plan.templates, results)
+    write_results(plan, results, failures, compared, beads, partial, out)
+    if any(item.job.draw for item in outcomes):
+        for name, picture in antigen_pictures(plan.study, plan.templates, results, compared):
+            _write_bytes(partial / "pictures" / "antigens" / f"{name}.png", picture)
+    for file in beads:
+        for number, (detector, picture) in enumerate(file.pictures.items()):
+            name = f"{file.row.sample_id}.{detector}" if number else file.row.sample_id
+            _write_bytes(partial / "pictures" / f"{name}.png", picture)
     # One picture a sample: the templates of a tube below each other would hide what failed.
     for item in outcomes:
         first = item.job.template.name == _templates_of(plan, item.job.sample_id)[0]
@@ -389,9 +412,9 @@ def _write(
                 _write_bytes(partial / "labels" / f"{name}.csv", f"{listed}\n".encode())
             gates = export_gates(item.result, item.job.template)
             _write_bytes(partial / "gatingml" / f"{name}.xml", gates)
-    for item in with_crashes:
-        if item.crash and item.failure is not None:
-            _write_bytes(partial / item.failure.crash_file, item.crash.encode())
+    for ended in with_crashes:
+        if ended.crash and ended.failure is not None:
+            _write_bytes(partial / ended.failure.crash_file, ended.crash.encode())
     (partial / "run.json").write_text(
         json.dumps(_run_record(plan, outcomes, failures, began, seed), indent=2) + "\n",
         encoding="utf-8",
@@ -407,7 +430,7 @@ def _templates_of(plan: StudyPlan, sample_id: str) -> tuple[str, ...]:
 
 
 def _write_bytes(path: Path, content: bytes) -> None:
-    path.parent.mkdir(exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
 
 

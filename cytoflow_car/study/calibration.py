@@ -19,7 +19,7 @@ from cytoflow_car.errors import CalibrationError
 from cytoflow_car.fcs import read_fcs
 from cytoflow_car.fcs.reader import hash_file
 from cytoflow_car.model.calibration import BeadKit, Binding, CalibratedPeak, Calibration, KitChannel
-from cytoflow_car.model.events import Channel, Events, Values
+from cytoflow_car.model.events import Channel, Events, Rows, Sample, Values
 from cytoflow_car.report.calibration import draw_beads
 from cytoflow_car.study.output_folder import refuse_results_folder
 from cytoflow_car.tables.columns import BEAD_PEAKS
@@ -81,11 +81,44 @@ def calibrate_beads(
         The file cannot be read.
     """
     sample = read_fcs(path)
+    index, own = _choose(sample.events.channels, kit, marker, detector, path.name)
+    return _calibrate_channel(sample, _find_single_beads(sample, path.name), index, kit, own, path)
+
+
+def calibrate_every_channel(path: Path, kit: BeadKit) -> tuple[BeadRun, ...]:
+    """Calibrate every channel of a bead file that its kit has values for.
+
+    Raises
+    ------
+    CalibrationError
+        The file has none of the kit's channels, or no scatter.
+    FcsError
+        The file cannot be read.
+    """
+    sample = read_fcs(path)
+    channels = sample.events.channels
+    chosen = [
+        _choose(channels, kit, None, item.detector, path.name)
+        for item in channels
+        if any(_is_of(item, own) for own in kit.channels)
+    ]
+    if not chosen:
+        chosen = [_choose(channels, kit, None, None, path.name)]
+    rows = _find_single_beads(sample, path.name)
+    return tuple(_calibrate_channel(sample, rows, index, kit, own, path) for index, own in chosen)
+
+
+def _find_single_beads(sample: Sample, name: str) -> Rows:
     events = sample.events
-    index, own = _choose(events.channels, kit, marker, detector, path.name)
+    scatter = [events.column(_scatter(events, begin, name)) for begin in ("FS", "SS")]
+    return np.flatnonzero(find_singlets(*scatter))
+
+
+def _calibrate_channel(
+    sample: Sample, rows: Rows, index: int, kit: BeadKit, own: KitChannel, path: Path
+) -> BeadRun:
+    events = sample.events
     channel = events.channels[index]
-    scatter = [_scatter(events, begin, path.name) for begin in ("FS", "SS")]
-    rows = np.flatnonzero(find_singlets(*(events.column(item) for item in scatter)))
     values = events.column(index, rows)
     stem = _stem(channel.detector)
     others = {

@@ -14,7 +14,7 @@ from cytoflow_car.preprocess.compensation import fluorescence_channels
 from cytoflow_car.preprocess.panel import assign_markers
 from cytoflow_car.study.blood_count import find_count_doubts
 from cytoflow_car.study.cells import nearest
-from cytoflow_car.study.plan import find_controls
+from cytoflow_car.study.controls import find_controls
 from cytoflow_car.study.records import CONTROL_ROLES, SheetRow, Study
 from cytoflow_car.study.spillover import read_spillover
 from cytoflow_car.template import Template, load_template

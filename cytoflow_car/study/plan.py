@@ -2,41 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from cytoflow_car.errors import FcsError, SpilloverError, StudyError
 from cytoflow_car.fcs import hash_file
-from cytoflow_car.gating.placing import ControlSummary
-from cytoflow_car.gating.tree import control_cuts
 from cytoflow_car.job import FcsSource, SampleFailure, SampleJob, SpilloverChoice
 from cytoflow_car.measure.context import TubeFacts
+from cytoflow_car.model.calibration import CalibrationUse
 from cytoflow_car.model.clusters import IS_BASELINE, BaselineBlasts
 from cytoflow_car.study.blood_count import find_count_doubts
+from cytoflow_car.study.controls import ControlUse, agree, find_controls
 from cytoflow_car.study.records import SheetRow, Study
 from cytoflow_car.study.references import find_baseline, find_references, without_baseline
 from cytoflow_car.study.spillover import read_spillover
 from cytoflow_car.template import Template, load_template
 
-
-@dataclass(frozen=True, slots=True)
-class ControlUse:
-    """A row of the sheet that serves a specimen as control.
-
-    Attributes
-    ----------
-    row
-        The control.
-    kind
-        ``pre_infusion``, ``untransduced``, ``fmo`` or ``isotype``.
-    markers
-        Markers that it is a control for; None for all.
-    """
-
-    row: SheetRow
-    kind: str
-    markers: frozenset[str] | None
+#: A row of calibration beads and what they gave.
+Beads = tuple[SheetRow, tuple[CalibrationUse, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +59,14 @@ class StudyPlan:
         One a specimen and template.
     control_jobs
         By (sample_id of the control, template name).
-    baseline_jobs
-        Of patients' baselines, by (sample_id, template name).
     failures
         Rows that cannot be run, each with the reason.
     hashes
         sha256 of every file that is there, by sample_id.
+    baseline_jobs
+        Of patients' baselines, by (sample_id, template name).
+    bead_rows
+        Calibration beads, where a template measures antigens.
     """
 
     study: Study
@@ -90,6 +76,7 @@ class StudyPlan:
     failures: tuple[SampleFailure, ...]
     hashes: Mapping[str, str]
     baseline_jobs: Mapping[tuple[str, str], SampleJob] = field(default_factory=dict)
+    bead_rows: tuple[SheetRow, ...] = ()
 
 
 def plan_study(
@@ -127,7 +114,7 @@ def plan_study(
     hashes, failures = _hash_files(study)
     planned: list[PlannedSample] = []
     for row in study.rows:
-        if not is_analysed(row) or row.use == "append" or row.sample_id not in hashes:
+        if not row.is_analysed or row.use == "append" or row.sample_id not in hashes:
             continue
         for name in row.templates:
             made = _plan_sample(row, templates[name], study, hashes, seed=seed, draw=draw)
@@ -173,94 +160,39 @@ def plan_study(
         tuple(failures),
         hashes,
         baseline_jobs,
+        _bead_rows(study, templates, hashes),
     )
 
 
-def is_analysed(row: SheetRow) -> bool:
-    """Tell whether a row is a specimen that a run reports."""
-    return row.role == "specimen" and row.use != "exclude" and not row.not_done_reason
-
-
-def find_controls(row: SheetRow, study: Study, template: Template) -> tuple[ControlUse, ...]:
-    """Find the rows that serve a specimen as control for the template's gates.
-
-    The patient's own pre-infusion specimens count where they were stained in the same tube with the
-    same CAR reagent on the same panel version and instrument; of any specimen type, since
-    cerebrospinal fluid and marrow before infusion hold few T cells. Other controls count where
-    their `control_for` names the specimen, its batch or its patient.
-    """
-    own_reagent = template.car.reagent if template.car is not None else ""
-    reagent = row.car_reagent or own_reagent
-    wanted = {cut.marker for rule in template.populations for cut in control_cuts(rule)}
-    if not wanted:
+def _bead_rows(
+    study: Study, templates: Mapping[str, Template], hashes: Mapping[str, str]
+) -> tuple[SheetRow, ...]:
+    if not any(template.antigens for template in templates.values()):
         return ()
-    own = [
-        other
-        for other in study.rows
-        if other.baseline
-        and is_analysed(other)
-        and other.patient_id == row.patient_id
-        and other.sample_id != row.sample_id
-        and other.use == "report"
-        and other.tube == row.tube
-        and other.panel_version == row.panel_version
-        and (other.car_reagent or own_reagent) == reagent
-        and _agree(other.instrument, row.instrument)
-        and _before_infusion(other)
-    ]
-    uses = [ControlUse(other, "pre_infusion", None) for other in own]
-    for other in study.rows:
-        if other.role not in ("fmo", "isotype", "untransduced") or other.use != "report":
-            continue
-        markers = frozenset(other.control_markers)
-        if markers & wanted and _serves(other, row, reagent):
-            uses.append(ControlUse(other, other.role, markers))
-    return tuple(uses)
-
-
-def _before_infusion(row: SheetRow) -> bool:
-    return row.day is None or row.day < 0 or (row.day == 0 and row.timing != "post")
-
-
-def _agree(one: str, other: str) -> bool:
-    """Tell whether two cells of the sheet may mean the same: equal, or one is empty."""
-    return not one or not other or one == other
-
-
-def _serves(control: SheetRow, row: SheetRow, reagent: str) -> bool:
-    if not (
-        _agree(control.tube, row.tube)
-        and _agree(control.car_reagent, reagent)
-        and _agree(control.instrument, row.instrument)
-    ):
-        return False
-    reach = control.control_for or ("batch",)
-    if "batch" in reach:
-        return bool(control.batch) and control.batch == row.batch
-    if "patient" in reach:
-        return bool(control.patient_id) and control.patient_id == row.patient_id
-    return row.sample_id in reach
-
-
-def with_controls(
-    sample: PlannedSample, summaries: Mapping[tuple[str, str], tuple[ControlSummary, ...]]
-) -> SampleJob:
-    """Return a specimen's job with the summaries of its controls.
-
-    A control serves several specimens in several roles, so its summaries are relabelled here, and
-    told whether it was measured in the specimen's batch.
-    """
-    found = tuple(
-        replace(
-            summary,
-            kind=control.kind,
-            same_batch=bool(sample.row.batch) and control.row.batch == sample.row.batch,
-        )
-        for control in sample.controls
-        for summary in summaries.get((control.row.sample_id, sample.job.template.name), ())
-        if control.markers is None or summary.marker in control.markers
+    return tuple(
+        row
+        for row in study.rows
+        if row.role == "calibration_beads" and row.use == "report" and row.sample_id in hashes
     )
-    return replace(sample.job, controls=found)
+
+
+def with_calibrations(sample: PlannedSample, job: SampleJob, beads: Sequence[Beads]) -> SampleJob:
+    """Return a specimen's job with the calibrations of its cytometer, told which are of its batch.
+
+    What they hold for is looked at where the specimen's file is open.
+    """
+    if not job.template.antigens:
+        return job
+    batch = sample.row.batch
+    return replace(
+        job,
+        calibrations=tuple(
+            replace(use, same_batch=bool(batch) and row.batch == batch)
+            for row, uses in beads
+            if agree(row.instrument, sample.row.instrument)
+            for use in uses
+        ),
+    )
 
 
 def _is_compared_with(sample: PlannedSample) -> bool:
@@ -302,7 +234,7 @@ def _plan_sample(
         for other in study.rows
         if row.use == "report"
         and other.use == "append"
-        and is_analysed(other)
+        and other.is_analysed
         and other.tube_key == row.tube_key
         if not other.templates or template.name in other.templates
     ]
@@ -350,8 +282,8 @@ def _plan_sample(
 def _stained_alike(one: SheetRow, other: SheetRow) -> bool:
     return (
         one.spillover == other.spillover
-        and _agree(one.car_target, other.car_target)
-        and _agree(one.car_reagent, other.car_reagent)
+        and agree(one.car_target, other.car_target)
+        and agree(one.car_reagent, other.car_reagent)
     )
 
 

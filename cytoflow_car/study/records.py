@@ -17,6 +17,8 @@ Moment = date
 SPECIMENS = ("PB", "CSF", "BM")
 #: Roles whose events are summarised as the background of a gate.
 CONTROL_ROLES = ("fmo", "isotype", "untransduced")
+#: Another word for a role.
+ROLE_WORDS = {"beads": "calibration_beads"}
 ROLES = ("specimen", *CONTROL_ROLES, "single_stain", "compensation_beads", "calibration_beads")
 USES = ("report", "append", "superseded", "exclude")
 TIMINGS = ("pre", "post")
@@ -68,6 +70,8 @@ class SheetRow:
         Specimen that was stained, in µL.
     dilution
         Factor by which the specimen was diluted before.
+    kit
+        Absolute path of the file with the lot values of calibration beads.
     cbc_at, collected_at, acquired_at
         `datetime.datetime`, or a date where the sheet gives no time of day.
     extra
@@ -111,11 +115,16 @@ class SheetRow:
     bead_lot: str = ""
     volume_ul: float | None = None
     dilution: float = 1.0
-    kit: str = ""
+    kit: Path | None = None
     pull_number: int | None = None
     collected_at: Moment | None = None
     acquired_at: Moment | None = None
     extra: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def is_analysed(self) -> bool:
+        """Whether the row is a specimen that a run reports."""
+        return self.role == "specimen" and self.use != "exclude" and not self.not_done_reason
 
     @property
     def draw_key(self) -> tuple[object, ...]:
@@ -158,6 +167,33 @@ class Infusion:
 
 
 @dataclass(frozen=True, slots=True)
+class PatientFacts:
+    """One row of ``patients.csv``.
+
+    Attributes
+    ----------
+    age_years
+        At infusion 1.
+    response, relapse_site
+        As the sheet has them.
+    days
+        Day from infusion 1 of what happened, such as ``relapse`` or ``prior_blinatumomab``.
+    undated
+        What happened on a date, where infusion 1 has none.
+    """
+
+    patient_id: str
+    age_years: float | None = None
+    sex: str = ""
+    disease_status: str = ""
+    tp53: str = ""
+    response: str = ""
+    relapse_site: str = ""
+    days: Mapping[str, float] = field(default_factory=dict)
+    undated: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
 class Study:
     """A study folder, read and found consistent.
 
@@ -173,6 +209,8 @@ class Study:
         Moved gates by sample_id.
     extra_columns
         The sheet's own columns, in its order.
+    patients
+        By patient.
     """
 
     folder: Path
@@ -180,6 +218,7 @@ class Study:
     infusions: tuple[Infusion, ...] = ()
     overrides: Mapping[str, tuple[Override, ...]] = field(default_factory=dict)
     extra_columns: tuple[str, ...] = ()
+    patients: Mapping[str, PatientFacts] = field(default_factory=dict)
 
     def day_from_infusion(self, row: SheetRow, number: int) -> float | None:
         """Return a specimen's day counted from an infusion of its patient.

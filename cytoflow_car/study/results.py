@@ -10,15 +10,35 @@ from pathlib import Path
 
 from cytoflow_car.job import GatedPopulation, SampleFailure, SampleResult
 from cytoflow_car.measure import UNITS
+from cytoflow_car.measure.density import Density, DensityRatio
+from cytoflow_car.model.antigen import AntigenComparison
 from cytoflow_car.model.gate import BooleanGate
 from cytoflow_car.model.measurement import Interval, Measurement, Status
 from cytoflow_car.qc.acquisition import Check
+from cytoflow_car.study.antigens import (
+    Key,
+    antigen_rows,
+    histogram_rows,
+)
+from cytoflow_car.study.beads import BeadOutcome, bead_peak_rows, calibration_rows
 from cytoflow_car.study.carry_over import find_carry_over
 from cytoflow_car.study.drift import drift_rows
 from cytoflow_car.study.plan import StudyPlan
 from cytoflow_car.study.records import SheetRow, Study
 from cytoflow_car.study.spillover_check import spillover_rows
-from cytoflow_car.tables.columns import CLUSTERS, FAILURES, FILES, GATES, MEASUREMENTS, QC
+from cytoflow_car.tables.columns import (
+    ANTIGENS,
+    BEAD_FILE,
+    BEAD_PEAKS,
+    CALIBRATIONS,
+    CLUSTERS,
+    FAILURES,
+    FILES,
+    GATES,
+    HISTOGRAMS,
+    MEASUREMENTS,
+    QC,
+)
 from cytoflow_car.tables.geometry import gate_to_json
 from cytoflow_car.tables.timepoints import build_timepoints
 from cytoflow_car.tables.write import to_frame, write_csv, write_parquet
@@ -31,13 +51,17 @@ def write_results(
     plan: StudyPlan,
     results: list[SampleResult],
     failures: tuple[SampleFailure, ...],
+    compared: Mapping[Key, AntigenComparison],
+    beads: list[BeadOutcome],
     folder: Path,
     final: Path,
 ) -> None:
     """Write every table of a run into `folder`, which exists and will be moved to `final`."""
     rows = {row.sample_id: row for row in plan.study.rows}
     extra = plan.study.extra_columns
-    measured = to_frame(_measurement_rows(plan, rows, results, failures), [*MEASUREMENTS, *extra])
+    measured = to_frame(
+        _measurement_rows(plan, rows, results, failures, compared), [*MEASUREMENTS, *extra]
+    )
     measured = measured.astype(
         {"n_events": "Int64", "n_denominator": "Int64", "infusion": "Int64"}
         | dict.fromkeys(_FLOATS, "float64")
@@ -57,9 +81,28 @@ def write_results(
     write_csv(to_frame(found, list(QC)), folder / "qc.csv")
     clusters = to_frame(_cluster_rows(results), list(CLUSTERS)).astype({"metacluster": "Int64"})
     write_csv(clusters, folder / "clusters.csv")
+    _write_antigens(results, compared, beads, folder)
     files = to_frame(_file_rows(plan, final), list(FILES)).astype({"dataset": "Int64"})
     write_csv(files, folder / "files.csv")
     write_csv(to_frame(map(_failure_row, failures), list(FAILURES)), folder / "failures.csv")
+
+
+def _write_antigens(
+    results: list[SampleResult],
+    compared: Mapping[Key, AntigenComparison],
+    beads: list[BeadOutcome],
+    folder: Path,
+) -> None:
+    antigens = to_frame(antigen_rows(results, compared), list(ANTIGENS))
+    counts = dict.fromkeys(("n_events", "background_n", "n_positive"), "Int64")
+    write_csv(antigens.astype(counts), folder / "antigens.csv")
+    write_parquet(
+        to_frame(histogram_rows(results), list(HISTOGRAMS)), folder / "histograms.parquet"
+    )
+    calibrations = to_frame(calibration_rows(beads), list(CALIBRATIONS))
+    write_csv(calibrations.astype({"day": "Int64"}), folder / "calibrations.csv")
+    peaks = to_frame(bead_peak_rows(beads), [*BEAD_FILE, *BEAD_PEAKS])
+    write_csv(peaks, folder / "bead_peaks.csv")
 
 
 _FLOATS = (
@@ -73,6 +116,7 @@ def _measurement_rows(
     rows: Mapping[str, SheetRow],
     results: list[SampleResult],
     failures: tuple[SampleFailure, ...],
+    compared: Mapping[Key, AntigenComparison],
 ) -> Iterator[Row]:
     """Yield every measurement that the sheet asks for: taken, failed, or not done."""
     by_key = {(result.sample_id, result.template): result for result in results}
@@ -100,10 +144,10 @@ def _measurement_rows(
                 for item in template.measurements:
                     yield (
                         facts
-                        | _car(row, template, item.populations[0])
+                        | _car(row, template, template.population_of(item))
                         | {
                             "measurement": item.name,
-                            "population": item.populations[0],
+                            "population": template.population_of(item),
                             "denominator": getattr(item, "denominator", ""),
                             "unit": UNITS[item.measure],
                             "status": status.value,
@@ -120,8 +164,27 @@ def _measurement_rows(
                 yield (
                     facts
                     | _measured(measurement)
+                    | _antigen(measurement.name, result, template, compared)
                     | {"gate_sha256": _hash_both(gate_hashes, measurement)}
                 )
+
+
+def _antigen(
+    name: str,
+    result: SampleResult,
+    template: Template,
+    compared: Mapping[Key, AntigenComparison],
+) -> Row:
+    """Return status and change of the antigen that a measurement is of."""
+    for item in template.measurements:
+        if item.name == name and isinstance(item, Density | DensityRatio):
+            found = compared.get((result.sample_id, result.template, item.antigen))
+            profiles = {profile.antigen: profile for profile in result.antigens}
+            return {
+                "antigen_status": profiles[item.antigen].status or "",
+                "antigen_change": "" if found is None else found.change.value,
+            }
+    return {}
 
 
 def _car(row: SheetRow, template: Template, population: str) -> Row:
@@ -156,6 +219,7 @@ def _facts(row: SheetRow, template: Template, plan: StudyPlan) -> Row:
         "instrument": row.instrument,
         **dict.fromkeys(("denominator", "car_target", "car_reagent", "platform", "unit"), ""),
         **dict.fromkeys(("call", "sentence", "threshold_source", "gate_sha256"), ""),
+        **dict.fromkeys(("antigen_status", "antigen_change"), ""),
         **row.extra,
     }
 

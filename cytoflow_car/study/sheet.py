@@ -14,8 +14,10 @@ from cytoflow_car.errors import StudyError
 from cytoflow_car.study.cells import OWN_COLUMN, Cells, nearest, read_table
 from cytoflow_car.study.infusions import Calendar, read_infusions
 from cytoflow_car.study.overrides import read_overrides
+from cytoflow_car.study.patients import read_patients
 from cytoflow_car.study.records import (
     CONTROL_ROLES,
+    ROLE_WORDS,
     ROLES,
     SPECIMENS,
     TIMINGS,
@@ -43,7 +45,7 @@ _DAY_ORIGIN = re.compile(r"infusion (\d{1,3})")
 
 
 def read_study(folder: Path) -> Study:
-    """Read ``samples.csv``, ``infusions.csv`` and ``overrides.csv`` of a study folder.
+    """Read ``samples.csv`` of a study folder, and infusions, patients and overrides beside it.
 
     Whether FCS files exist and templates are right is not looked at: a missing file costs its own
     row, not the study.
@@ -51,7 +53,7 @@ def read_study(folder: Path) -> Study:
     Raises
     ------
     StudyError
-        With every fault of the three tables in `problems`.
+        With every fault of these tables in `problems`.
     """
     folder = Path(folder).resolve()
     sheet = folder / "samples.csv"
@@ -64,6 +66,7 @@ def read_study(folder: Path) -> Study:
     faults: list[StudyError] = []
     table = read_table(sheet, COLUMNS, _REQUIRED, faults)
     calendar = read_infusions(folder / "infusions.csv", faults)
+    patients = read_patients(folder / "patients.csv", calendar, faults)
     if table is None:
         raise StudyError.of(faults)
     rows = []
@@ -81,7 +84,7 @@ def read_study(folder: Path) -> Study:
     if faults:
         raise StudyError.of(faults)
     extra = tuple(column for column in table.columns if column.startswith(OWN_COLUMN))
-    return Study(folder, tuple(rows), calendar.infusions, overrides, extra)
+    return Study(folder, tuple(rows), calendar.infusions, overrides, extra, patients)
 
 
 def _read_row(cells: Cells, folder: Path) -> SheetRow:
@@ -103,7 +106,7 @@ def _read_row(cells: Cells, folder: Path) -> SheetRow:
         timing=cells.choice("timing", TIMINGS),
         visit=cells.text("visit"),
         templates=_templates(cells),
-        role=cells.choice("role", ROLES, "specimen"),
+        role=_role(cells),
         baseline=cells.choice("baseline", ("yes", "no")) == "yes",
         control_markers=cells.several("control_marker"),
         control_for=cells.several("control_for"),
@@ -124,7 +127,7 @@ def _read_row(cells: Cells, folder: Path) -> SheetRow:
         bead_lot=cells.text("bead_lot"),
         volume_ul=cells.number("volume_ul", above=0),
         dilution=cells.number("dilution", above=0) or 1.0,
-        kit=cells.text("kit"),
+        kit=_path(cells, "kit", folder) if cells.text("kit") else None,
         pull_number=cells.integer("pull_number"),
         collected_at=cells.moment("collected_at"),
         acquired_at=cells.moment("acquired_at"),
@@ -132,6 +135,11 @@ def _read_row(cells: Cells, folder: Path) -> SheetRow:
             column: value for column, value in cells.values.items() if column.startswith(OWN_COLUMN)
         },
     )
+
+
+def _role(cells: Cells) -> str:
+    found = cells.choice("role", (*ROLES, *ROLE_WORDS), "specimen")
+    return ROLE_WORDS.get(found, found)
 
 
 def _path(cells: Cells, column: str, folder: Path) -> Path | None:
@@ -231,6 +239,8 @@ def _check_row(cells: Cells, row: SheetRow, calendar: Calendar) -> None:
             cells.fault("collected_on, day", "both empty", expected="one of them")
     if row.role in CONTROL_ROLES and not row.control_markers:
         cells.fault("control_marker", f"empty for a control of role {row.role}")
+    if row.role == "calibration_beads" and not cells.text("kit"):
+        cells.fault("kit", "empty for calibration beads", expected="the file of the lot's values")
     if row.baseline and row.role != "specimen":
         cells.fault("baseline", f"yes for a control of role {row.role}")
     if row.use == "exclude" and not row.exclude_reason:

@@ -27,7 +27,8 @@ MEASUREMENTS: dict[str, str] = {
     "prep": "preparation of the specimen",
     "instrument": "cytometer with hashed serial number",
     "value": "the value; empty where unknown, the raw estimate where NOT_DETECTED",
-    "unit": "%, cells/uL, a.u., count",
+    "unit": "%, cells/uL, a.u., count, ratio, or ABC; without the F:P ratio of the conjugate what "
+    "the kit counts: PE, MESF or ERF",
     "ci_low": "lower 95 % limit; allows for the background that is to be expected, but not for "
     "variation between runs",
     "ci_high": "upper 95 % limit",
@@ -46,6 +47,9 @@ MEASUREMENTS: dict[str, str] = {
     "lod": "limit of detection by events alone, in the unit of value; background may raise it",
     "loq": "limit of quantification, in the unit of value",
     "status": "how far the value may be trusted",
+    "antigen_status": "of an antigen's density: NEG, PARTIAL, DIM, POS or NO_REFERENCE",
+    "antigen_change": "of an antigen's density, against the patient's baseline: LOSS, "
+    "PARTIAL_LOSS, DOWN, UNCHANGED, GAIN or NOT_COMPARABLE",
     "call": "verdict in the field's words, where the measurement has one",
     "sentence": "what a report may print of the call",
     "flags": "doubts, separated by ;",
@@ -128,12 +132,115 @@ TIMEPOINTS: dict[str, str] = {
     "timing": "pre or post on an infusion day",
 }
 
+ANTIGENS: dict[str, str] = {
+    "sample_id": "as in samples.csv",
+    "template": "gating template",
+    "antigen": "row of the template's antigens",
+    "population": "population",
+    "marker": "marker",
+    "reagent": "conjugate, as the template or the file names it",
+    "unit": "unit of the densities: ABC, or what the kit counts; a.u. without calibration",
+    "calibrator": "kit, unit and kind of assay: densities of unlike ones are not compared",
+    "calibration": "sample_id of the beads; empty without them",
+    "n_events": "events of the population",
+    "median": "median, background included",
+    "ci_low": "lower 95 % limit of median, the calibration's uncertainty included",
+    "ci_high": "upper 95 % limit",
+    "geometric_mean": "geometric mean; empty where a value is not positive",
+    "p5": "5th percentile",
+    "p25": "25th percentile",
+    "p75": "75th percentile",
+    "p95": "95th percentile",
+    "robust_cv_percent": "robust coefficient of variation: 74.13 (p75 - p25) / median",
+    "background_kind": "fmo, isotype, or internal: the negative population of the same tube",
+    "background_source": "sample_id of the control, or that population",
+    "background_n": "its events",
+    "background": "its median in the unit",
+    "background_p95": "its 95th percentile in the unit",
+    "net": "median minus background; empty where it is not above it",
+    "net_ci_low": "lower 95 % limit of net",
+    "net_ci_high": "upper 95 % limit of net",
+    "threshold": "value above which an event is positive, in data units",
+    "n_positive": "events above threshold",
+    "positive_percent": "their share",
+    "reference_population": "normal cells of the same tube; empty without them",
+    "reference_source": "same tube, or the source of the template's density",
+    "reference_net": "density of these, without background",
+    "relative": "net as a share of reference_net",
+    "antigen_status": "NEG, PARTIAL, DIM, POS, or NO_REFERENCE: positive, but nothing says what "
+    "is dim",
+    "dip": "Hartigan's dip",
+    "dip_p": "probability of so large a dip without two modes; .001 stands for less, too",
+    "bic_gain": "by how much two normal components are better than one",
+    "bimodal": "yes where the template's limits for all three hold",
+    "dim_percent": "share of the dimmer of two groups",
+    "dim_median": "its median",
+    "bright_percent": "share of the brighter one",
+    "bright_median": "its median",
+    "baseline": "sample_id of the patient's baseline that it is compared with",
+    "antigen_change": "LOSS, PARTIAL_LOSS, DOWN, UNCHANGED, GAIN or NOT_COMPARABLE",
+    "change_reason": "why, in a few words",
+    "log10_ratio": "decimal logarithm of net over that of the baseline",
+    "log10_ratio_ci_low": "lower 95 % limit; empty where it has none",
+    "log10_ratio_ci_high": "upper 95 % limit",
+    "distance": "Wasserstein distance of the two densities, in decades",
+    "flags": "doubts, separated by ;",
+}
+
+HISTOGRAMS: dict[str, str] = {
+    "sample_id": "as in samples.csv",
+    "antigen": "row of the template's antigens",
+    "population": "population of the specimen; fmo or isotype of a control",
+    "control": "sample_id of the control; empty for the specimen itself",
+    "marker": "marker",
+    "reagent": "conjugate",
+    "scale": "unit of the bins",
+    "bin_low": "lower edge; the first bin holds what lies below it too",
+    "bin_high": "upper edge; the last bin holds what lies above it too",
+    "count": "events; bins without any are left out. Of a control of very many, a sample of 5,000",
+}
+
+CALIBRATIONS: dict[str, str] = {
+    "sample_id": "the beads",
+    "kit": "name of the kit",
+    "lot": "its lot",
+    "unit": "unit of what is converted",
+    "detector": "calibrated channel",
+    "marker": "its stain; empty where the file names none",
+    "voltage": "of the detector, in volts; empty where the file does not state it",
+    "instrument": "cytometer with hashed serial number",
+    "day": "day from the study's first beads; empty without dates",
+    "n_events": "events of the file",
+    "n_singlets": "single beads",
+    "n_peaks": "peaks that were found",
+    "n_fitted": "peaks that the line goes through",
+    "slope": "of log10(assigned) against log10(MFI)",
+    "intercept": "of that line",
+    "r2": "its coefficient of determination",
+    "autofluorescence": "of the beads, in the kit's unit; empty without a blank bead",
+    "mfi_low": "lowest fitted peak",
+    "mfi_high": "highest fitted peak",
+    "compared_with": "beads before these, of the same detector, voltage, instrument and kit",
+    "slope_change": "slope minus theirs",
+    "intercept_change": "intercept minus theirs",
+    "drift_percent": "by how much a value in the middle of the range means other molecules",
+    "flags": "checks that failed, separated by ;",
+}
+
 #: What stands beside each measurement's column in timepoints.csv, after two underscores.
 BESIDE: dict[str, str] = {
     "status": "status of the measurement",
     "n": "events in the numerator",
     "lod": "limit of detection",
     "loq": "limit of quantification",
+}
+
+#: What stands beside it only where the measurement has one.
+BESIDE_WHERE_KNOWN: dict[str, str] = {
+    "car_target": "antigen of the CAR",
+    "net": "value without background",
+    "antigen_status": "status of the antigen",
+    "antigen_change": "its change since the patient's baseline",
 }
 
 AGREEMENT: dict[str, str] = {
@@ -236,6 +343,12 @@ LOD_RUNS: dict[str, str] = {
     "blank": "limit of blank by the method itself, in events",
     "lod": "limit of detection by the method itself, in events",
     "flags": "doubts, separated by ;",
+}
+
+#: What stands before the columns of `BEAD_PEAKS` in bead_peaks.csv of a run.
+BEAD_FILE: dict[str, str] = {
+    "sample_id": "the beads",
+    "detector": "calibrated channel",
 }
 
 BEAD_PEAKS: dict[str, str] = {

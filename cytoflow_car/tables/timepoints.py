@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from cytoflow_car.tables.columns import BESIDE, TIMEPOINTS
+from cytoflow_car.tables.columns import BESIDE, BESIDE_WHERE_KNOWN, TIMEPOINTS
 
-_BESIDE_SOURCE = {"status": "status", "n": "n_events", "lod": "lod", "loq": "loq"}
+_BESIDE_SOURCE = {"n": "n_events", "net": "value_net"}
 
 
 def build_timepoints(
@@ -33,7 +33,8 @@ def build_timepoints(
     Returns
     -------
     Columns of `TIMEPOINTS`, then for each measurement its value and beside it
-    ``__status, __n, __lod, __loq``, and ``__car_target`` where it has one.
+    ``__status, __n, __lod, __loq``, and where it has them ``__net``, ``__car_target``,
+    ``__antigen_status`` and ``__antigen_change``.
     """
     reported = measurements[measurements["use"] == "report"]
     keys = ["patient_id", "specimen", "specimen_id"]
@@ -79,8 +80,10 @@ def _put(row: dict[str, object], columns: dict[str, None], name: str, item: pd.S
     row[name] = item["value"]
     columns[name] = None
     for suffix in BESIDE:
-        row[f"{name}__{suffix}"] = item[_BESIDE_SOURCE[suffix]]
+        row[f"{name}__{suffix}"] = item[_BESIDE_SOURCE.get(suffix, suffix)]
         columns[f"{name}__{suffix}"] = None
-    if item["car_target"]:
-        row[f"{name}__car_target"] = item["car_target"]
-        columns[f"{name}__car_target"] = None
+    for suffix in BESIDE_WHERE_KNOWN:
+        known = item[_BESIDE_SOURCE.get(suffix, suffix)]
+        if known and not pd.isna(known):
+            row[f"{name}__{suffix}"] = known
+            columns[f"{name}__{suffix}"] = None

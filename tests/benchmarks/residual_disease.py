@@ -33,7 +33,12 @@ from cytoflow_car.job import SampleJob
 from cytoflow_car.model.clusters import BaselineBlasts
 from cytoflow_car.model.measurement import Measurement
 from cytoflow_car.model.population import Population
-from cytoflow_car.pipeline import gate_specimen, measure, summarise_patient_baseline
+from cytoflow_car.pipeline import (
+    gate_specimen,
+    measure,
+    profile_antigens,
+    summarise_patient_baseline,
+)
 from cytoflow_car.simulate import cells
 from cytoflow_car.simulate.course import Patient, draw_patients
 from cytoflow_car.simulate.cytometer import LIVE, Acquisition, acquire, draw_session
@@ -64,6 +69,7 @@ class Later:
     arm: str
     share: float
     events: int
+    normal_b_percent: tuple[float, float] | None = None
 
     @property
     def name(self) -> str:
@@ -81,6 +87,9 @@ def main() -> None:
     options.add_argument("--events", type=int, default=1_000_000)
     options.add_argument("--seed", type=int, default=1)
     options.add_argument("--gain-sd", type=float, default=0.06)
+    options.add_argument(
+        "--normal-b-percent", type=float, nargs=2, help="of b_cells; else 1 to 40, by chance"
+    )
     chosen = options.parse_args()
     done = set()
     if chosen.out.is_file():
@@ -106,7 +115,7 @@ def ask(chosen: argparse.Namespace, patient: int) -> Iterator[Later]:
                 yield Later(patient, number, "", 0.0, chosen.events)
         case "b_cells":
             for number, (arm, share) in enumerate(product(ARMS, (0.0, 0.005, 0.05))):
-                yield Later(patient, number, arm, share, chosen.events)
+                yield Later(patient, number, arm, share, chosen.events, chosen.normal_b_percent)
 
 
 def run_patient(
@@ -170,7 +179,7 @@ def write_later(
 def judge(job: SampleJob, acquisition: Acquisition) -> dict[str, object]:
     """Gate and measure one later marrow, and compare it with what was planted."""
     gated = gate_specimen(job, job.template.populations)
-    measured = {item.name: item for item in measure(job, gated.tree, gated.prepared)}
+    measured = {item.name: item for item in measure(job, gated, profile_antigens(job, gated))}
     live = acquisition.kinds == LIVE
     blasts = live & cells.BLASTS[acquisition.labels]
     counts = count_live(acquisition)
@@ -278,6 +287,13 @@ def _tell_b_cells(rows: pd.DataFrame) -> str:
 
 def _draw_later(patient: Patient, later: Later, rng: np.random.Generator) -> Draw:
     draw = draw_normal_marrow(rng, regenerating=True)
+    if later.normal_b_percent is not None:
+        low, high = np.log(later.normal_b_percent)
+        share = float(np.exp(rng.uniform(low, high))) / 100.0
+        rates = draw.rates.copy()
+        others = rates[cells.CELLS & ~cells.NORMAL_B].sum()
+        rates[cells.NORMAL_B] *= share / (1.0 - share) * others / rates[cells.NORMAL_B].sum()
+        draw = replace(draw, rates=rates)
     copies = dict(patient.blast_copies)
     if later.arm != ARMS[0]:
         for antigen, spread in _CHANGE.items():

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from planted_beads import kit
 
-from cytoflow_car.calibration.convert import convert, molecules
+from cytoflow_car.calibration.convert import convert
 from cytoflow_car.calibration.fitting import calibrate, fit_line, fit_mef
 from cytoflow_car.calibration.peaks import FoundPeaks
 from cytoflow_car.errors import CalibrationError
@@ -94,7 +94,7 @@ def test_the_form_with_autofluorescence_is_recovered() -> None:
 def test_without_a_blank_there_is_no_autofluorescence() -> None:
     assert fit_mef(MFI, PE) is None
     with pytest.raises(CalibrationError, match="autofluorescence is missing"):
-        molecules(example(), 5000.0, model="mef")
+        example().convert_values(np.array([5000.0]), "mef")
 
 
 def test_two_peaks_are_no_line() -> None:

@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cytoflow_car.calibration.convert import molecules
 from cytoflow_car.fcs import read_fcs
 from cytoflow_car.model.calibration import BeadKit, Calibration, KitChannel
 from cytoflow_car.study.calibration import BeadRun, calibrate_beads
@@ -96,13 +95,12 @@ def test_fitted_values_are_those_of_flowcal(flowcal: Path, file: str) -> None:
         theirs.fitting["beads_params"][0][2], rel=0.05
     )
     for mfi in np.geomspace(100, 9000, 25):
-        ours = molecules(found, float(mfi), model="mef")
-        assert ours is not None
+        (ours,) = found.convert_values(np.array([mfi]), "mef")
         # Its curve for cells leaves the beads' own fluorescence in; its model of beads does not.
         whole = ours + found.mef.autofluorescence
         assert whole == pytest.approx(standard(mfi), rel=0.05)
     for item in found.peaks[1:7]:
-        ours = molecules(found, item.peak.mfi, model="mef")
+        (ours,) = found.convert_values(np.array([item.peak.mfi]), "mef")
         theirs_of_beads = theirs.fitting["beads_model"][0](item.peak.mfi)
         assert ours == pytest.approx(theirs_of_beads, rel=0.05)
 

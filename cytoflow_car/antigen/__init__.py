@@ -1,0 +1,1 @@
+"""Antigens of a population: density, share of carriers, heterogeneity, change."""
