@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +16,12 @@ from cytoflow_car.simulate.panels import CAR_ANTIGEN, PANELS
 from cytoflow_car.simulate.plan import Tube, plan_tubes
 from cytoflow_car.simulate.sheets import (
     SAMPLE_COLUMNS,
+    TRUTH_COLUMNS,
     infusion_rows,
     lab_rows,
     patient_rows,
     sample_row,
+    truth_rows,
 )
 from cytoflow_car.simulate.specimens import (
     Draw,
@@ -30,16 +31,12 @@ from cytoflow_car.simulate.specimens import (
     draw_fluid,
     draw_marrow,
 )
-from cytoflow_car.simulate.truth import count_live, tell_truth
+from cytoflow_car.simulate.truth import Truth, count_live, tell_density, tell_truth
 
 _TURNAROUND = datetime.timedelta(minutes=7)
 
 #: SD of log10 gain between sessions: what a channel drifts from day to day.
 GAIN_SD = 0.06
-
-_TRUTH_COLUMNS = (
-    "file", "measurement", "planted", "value", "unit", "n_events", "n_denominator",
-)  # fmt: skip
 
 
 def simulate_cohort(
@@ -85,9 +82,9 @@ def simulate_cohort(
         When a number is out of range, or `out` already holds a study.
     """
     _check(out, patients, events, seed, gain_sd, normal)
-    course_seed, draw_seed, session_seed, file_seed, normal_seed = np.random.SeedSequence(
-        seed
-    ).spawn(5)
+    course_seed, draw_seed, session_seed, file_seed, normal_seed, density_seed = (
+        np.random.SeedSequence(seed).spawn(6)
+    )
     course_rng = np.random.default_rng(course_seed)
     cohort = draw_patients(patients, course_rng)
     tubes = plan_tubes(cohort, small, course_rng)
@@ -101,8 +98,9 @@ def simulate_cohort(
     (out / "fcs").mkdir(parents=True, exist_ok=True)
     truth: list[dict[str, object]] = []
     sheet: list[dict[str, object]] = []
-    for number, (tube, child) in enumerate(zip(tubes, file_seed.spawn(len(tubes)), strict=True)):
-        rng = np.random.default_rng(child)
+    seeds = zip(file_seed.spawn(len(tubes)), density_seed.spawn(len(tubes)), strict=True)
+    for number, (tube, (run_seed, told_seed)) in enumerate(zip(tubes, seeds, strict=True)):
+        rng = np.random.default_rng(run_seed)
         draw = draws[tube.specimen_id]
         if (tube.specimen, tube.name) == ("CSF", "B") and tube.patient is not None:
             # Of the same draw, but only after the T tube, which stays as it was without blasts.
@@ -122,9 +120,10 @@ def simulate_cohort(
                 out / "labels" / f"{tube.sample_id}.csv", acquisition, draw, PANELS[tube.name]
             )
         if tube.role == "specimen":
-            truth += _truth_rows(str(row["file"]), tube, draw, acquisition)
+            told = _tell(tube, draw, acquisition, np.random.default_rng(told_seed))
+            truth += truth_rows(str(row["file"]), told)
     write_table(out / "samples.csv", SAMPLE_COLUMNS, sheet)
-    write_table(out / "truth.csv", _TRUTH_COLUMNS, truth)
+    write_table(out / "truth.csv", TRUTH_COLUMNS, truth)
     _write_tables(out, cohort, course_rng)
     simulate_normal(out / "normal", normal, events=events, gain_sd=gain_sd, seed=normal_seed)
 
@@ -196,26 +195,17 @@ def _session_dates(tubes: list[Tube]) -> dict[int, datetime.datetime]:
     return dates
 
 
-def _truth_rows(
-    file: str, tube: Tube, draw: Draw, acquisition: Acquisition
-) -> Iterable[dict[str, object]]:
-    rows = tell_truth(
+def _tell(
+    tube: Tube, draw: Draw, acquisition: Acquisition, rng: np.random.Generator
+) -> list[Truth]:
+    told = tell_truth(
         tube.name,
         draw,
         count_live(acquisition),
         beads_per_ul=tube.counting.beads_per_ul,
         counted_blood=tube.counting.counted_blood,
     )
-    for row in rows:
-        yield {
-            "file": file,
-            "measurement": row.measurement,
-            "planted": f"{row.planted:.8g}",
-            "value": "" if row.value is None else f"{row.value:.8g}",
-            "unit": row.unit,
-            "n_events": row.n_events,
-            "n_denominator": row.n_denominator,
-        }
+    return told + (tell_density(PANELS["B"], draw, acquisition, rng) if tube.name == "B" else [])
 
 
 def _write_tables(out: Path, cohort: list[Patient], rng: np.random.Generator) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +19,16 @@ from cytoflow_car.simulate.panels import (
     Panel,
 )
 from cytoflow_car.simulate.specimens import Draw
-from cytoflow_car.simulate.staining import Floats, Labels, emit, normal, stain
+from cytoflow_car.simulate.staining import (
+    DENSITY_ANTIGENS,
+    Floats,
+    Labels,
+    StainedClasses,
+    count_bound,
+    emit,
+    normal,
+    stain,
+)
 
 LIVE, DEAD, DOUBLET = 0, 1, 2
 _THRESHOLD = np.float32(5000.0)  # the trigger on FSC-A
@@ -39,7 +49,7 @@ class Session:
     gain
         Detector, ``FSC`` or ``SSC`` to the factor on its gain.
     staining
-        Antigen to ln factor on its label's brightness.
+        Antigen to ln factor on how many of its antibodies bind.
     height_ratio
         FSC-H over FSC-A of a single cell.
     events_per_second
@@ -66,6 +76,10 @@ class Acquisition:
         (n_events,) number of the class, and LIVE, DEAD or DOUBLET.
     clogged
         Rows at which a clog disturbed the run; empty in most files.
+    stained
+        What the cells were drawn from.
+    copies
+        Antigen to (n_events,) antibodies bound; of a doublet, to its first cell.
     """
 
     events: Events
@@ -73,6 +87,8 @@ class Acquisition:
     labels: Labels
     kinds: Kinds
     clogged: slice
+    stained: StainedClasses
+    copies: Mapping[str, Floats]
 
 
 def draw_session(gain_sd: float, rng: np.random.Generator) -> Session:
@@ -113,14 +129,21 @@ def acquire(
     )
     noise = np.array([DETECTORS[name].electronic_noise for name in panel.detectors], np.float32)
     values = np.empty((n_events, len(SCATTER) + gain.size + 1), dtype=np.float32)
+    copies = {
+        antigen: np.empty(n_events, dtype=np.float32)
+        for antigen in DENSITY_ANTIGENS
+        if antigen in panel.antigens
+    }
     for start in range(0, n_events, _BLOCK):
         rows = slice(start, start + _BLOCK)
-        light, scatter = emit(stained, labels[rows], kinds[rows] == DEAD, rng)
+        bound, light, scatter = emit(stained, labels[rows], kinds[rows] == DEAD, rng)
+        for antigen, counted in count_bound(panel, bound).items():
+            copies[antigen][rows] = counted
         height = scatter[:, 0].copy()
         pairs = np.flatnonzero(kinds[rows] == DOUBLET)
         if pairs.size:
             seconds = partners[rows][pairs]
-            more, wider = emit(stained, seconds, np.zeros(pairs.size, dtype=bool), rng)
+            _, more, wider = emit(stained, seconds, np.zeros(pairs.size, dtype=bool), rng)
             light[pairs] += more
             height[pairs] = np.maximum(height[pairs], wider[:, 0])
             height[pairs] *= rng.uniform(1.0, 1.2, pairs.size)
@@ -144,6 +167,8 @@ def acquire(
         labels,
         kinds,
         clogged,
+        stained,
+        copies,
     )
 
 

@@ -1,6 +1,8 @@
-"""Rows of the study's tables: sample sheet, infusions, patients, laboratory values."""
+"""Rows of the study's tables: sample sheet, truth, infusions, patients, laboratory values."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -8,6 +10,7 @@ from cytoflow_car.simulate.course import Patient
 from cytoflow_car.simulate.panels import PANELS
 from cytoflow_car.simulate.plan import Tube
 from cytoflow_car.simulate.specimens import Draw
+from cytoflow_car.simulate.truth import Truth
 
 SAMPLE_COLUMNS = (
     "file", "dataset", "sample_id", "patient_id", "specimen", "specimen_id", "tube",
@@ -16,6 +19,10 @@ SAMPLE_COLUMNS = (
     "use", "exclude_reason", "not_done_reason", "car_target", "car_reagent", "spillover",
     "wbc_10e9_per_l", "alc_10e9_per_l", "cbc_at", "beads_per_tube", "bead_lot", "volume_ul",
     "dilution", "kit", "pull_number", "collected_at", "acquired_at",
+)  # fmt: skip
+
+TRUTH_COLUMNS = (
+    "file", "measurement", "planted", "value", "unit", "n_events", "n_denominator",
 )  # fmt: skip
 
 _CAR = {"T": ("CD19", "CD19-Fc"), "T22": ("CD22", "CD22-Fc"), "B": ("", "")}
@@ -79,6 +86,22 @@ def _prep(tube: Tube) -> str:
     if tube.specimen == "CSF":
         return "no lysis"
     return "lyse-no-wash" if tube.counting.beads_per_tube else "lyse-wash"
+
+
+def truth_rows(file: str, told: Iterable[Truth]) -> list[dict[str, object]]:
+    """Return the rows of ``truth.csv`` of one file."""
+    return [
+        {
+            "file": file,
+            "measurement": row.measurement,
+            "planted": f"{row.planted:.8g}",
+            "value": "" if row.value is None else f"{row.value:.8g}",
+            "unit": row.unit,
+            "n_events": row.n_events,
+            "n_denominator": row.n_denominator,
+        }
+        for row in told
+    ]
 
 
 def infusion_rows(cohort: list[Patient]) -> list[dict[str, object]]:

@@ -19,7 +19,11 @@ _BEAD_GLOW = 1800.0  # photo-electrons of a counting bead in every detector
 _DEAD_STAIN = 0.7  # share of its antigens that a dead cell still shows
 _DEAD_BINDING = 3.0  # non-specific binding of a dead cell, relative to a live one
 _INTERNALISED = 0.25  # mean ln loss of CAR from the surface, cell by cell: a tail to the dim side
+_LOG_DARK = -1000.0  # its exponential is 0, but between two stages there is still a way
 _SIZE_SPREAD = 0.08  # SD of ln size, which all signals of a cell share
+
+#: Antigens whose density is told: those that CAR T cells are aimed at.
+DENSITY_ANTIGENS = ("CD19", "CD22")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,7 +76,7 @@ def stain(
     Parameters
     ----------
     drift
-        Antigen to ln factor on its staining that day.
+        Antigen to ln factor on how many of its antibodies bind that day.
     omitted
         Antigen whose reagent is left out (an FMO); empty for none.
     rng
@@ -106,8 +110,7 @@ def stain(
         if cell.lineage == "blast":
             scatter[row, 0] *= draw.blast_copies["size"] if draw.blast_copies else 1.0
     before, after = _neighbours()
-    with np.errstate(divide="ignore"):  # ln 0 = -inf is no light, as meant
-        log_light = np.log(light)
+    log_light = np.log(light, out=np.full_like(light, _LOG_DARK), where=light > 0)
     return StainedClasses(
         log_light=log_light.astype(np.float32),
         light_spread=spread.astype(np.float32),
@@ -132,29 +135,22 @@ def emit(
     labels: Labels,
     dead: npt.NDArray[np.bool_],
     rng: np.random.Generator,
-) -> tuple[Floats, Floats]:
+) -> tuple[Floats, Floats, Floats]:
     """Draw cells one by one.
 
     Returns
     -------
-    light, scatter
-        (n, n_detectors) mean photo-electrons after spillover, and (n, 2) FSC-A and SSC-A.
+    bound, light, scatter
+        (n, n_stains) photo-electrons of what has bound, each in its own detector; (n, n_detectors)
+        mean photo-electrons after spillover, with autofluorescence; (n, 2) FSC-A and SSC-A.
     """
-    size = normal(rng, labels.size)
-    noise = normal(rng, (labels.size, stained.log_light.shape[1]))
-    noise *= stained.light_spread[labels]
-    noise += _log_light(stained, labels, rng)
-    noise += _SIZE_SPREAD * size[:, None]
-    light: Floats = np.exp(noise, out=noise)
-    column, carriers = stained.receptor
-    rows = np.flatnonzero(carriers[labels])
-    light[rows, column] *= np.exp(-rng.exponential(_INTERNALISED, rows.size))
+    bound, size = bind(stained, labels, rng)
     rows = np.flatnonzero(dead)
     if rows.size:
-        _kill(stained, light, rows, rng)
+        _kill(stained, bound, rows, rng)
     own = normal(rng, labels.size) * stained.glow_spread[labels]
     glow = np.exp(stained.log_glow[labels] + own[:, None])
-    light = light @ stained.spill
+    light = bound @ stained.spill
     light += glow * np.where(dead, np.float32(1.7), np.float32(1.0))[:, None]
 
     scatter = normal(rng, (labels.size, 2))
@@ -166,7 +162,39 @@ def emit(
     scatter = np.exp(scatter, out=scatter)
     scatter[rows, 0] *= rng.uniform(0.55, 0.97, rows.size)
     scatter[rows, 1] *= rng.uniform(0.95, 1.5, rows.size)
-    return light, scatter
+    return bound, light, scatter
+
+
+def bind(
+    stained: StainedClasses, labels: Labels, rng: np.random.Generator
+) -> tuple[Floats, Floats]:
+    """Draw what binds to live cells.
+
+    Returns
+    -------
+    bound, size
+        (n, n_stains) photo-electrons of each label in its own detector, and (n,) size of each cell
+        in standard deviations.
+    """
+    size = normal(rng, labels.size)
+    noise = normal(rng, (labels.size, stained.log_light.shape[1]))
+    noise *= stained.light_spread[labels]
+    noise += _log_light(stained, labels, rng)
+    noise += _SIZE_SPREAD * size[:, None]
+    bound: Floats = np.exp(noise, out=noise)
+    column, carriers = stained.receptor
+    rows = np.flatnonzero(carriers[labels])
+    bound[rows, column] *= np.exp(-rng.exponential(_INTERNALISED, rows.size))
+    return bound, size
+
+
+def count_bound(panel: Panel, bound: Floats) -> dict[str, Floats]:
+    """Return antibodies bound a cell, (n,) for each of `DENSITY_ANTIGENS` in the panel."""
+    return {
+        stain.antigen: bound[:, column] * np.float32(1000.0 / stain.brightness)
+        for column, stain in enumerate(panel.stains)
+        if stain.antigen in DENSITY_ANTIGENS
+    }
 
 
 def normal(rng: np.random.Generator, shape: int | tuple[int, ...]) -> Floats:

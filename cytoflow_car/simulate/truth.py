@@ -9,7 +9,9 @@ import numpy.typing as npt
 
 from cytoflow_car.simulate import cells
 from cytoflow_car.simulate.cytometer import LIVE, Acquisition
+from cytoflow_car.simulate.panels import Panel
 from cytoflow_car.simulate.specimens import Draw
+from cytoflow_car.simulate.staining import bind, count_bound
 
 Counts = npt.NDArray[np.int64]
 
@@ -21,13 +23,15 @@ class Truth:
     Attributes
     ----------
     planted
-        The simulation's parameter: the share or concentration of the specimen.
+        The simulation's parameter: the share or concentration of the specimen, or the median of
+        the cells that the file was drawn from.
     value
         What was realised among events made as live single cells; None where 0 of 0.
     unit
-        ``%`` (0 to 100) or ``cells/uL``.
+        ``%`` (0 to 100), ``cells/uL`` or ``ABC``.
     n_events, n_denominator
-        Events of the numerator and of the denominator (beads or leukocytes for concentrations).
+        Events of the numerator and of the denominator (beads or leukocytes for concentrations);
+        None where nothing is divided.
     """
 
     measurement: str
@@ -35,7 +39,7 @@ class Truth:
     value: float | None
     unit: str
     n_events: int
-    n_denominator: int
+    n_denominator: int | None
 
 
 # Normal B cells of every stage carry CD19 and CD22 here; plasma cells and CD34+CD22+ progenitors
@@ -47,6 +51,14 @@ _DENOMINATORS = {
     "mononuclear": cells.MONONUCLEAR,
     "lymphocytes": cells.LYMPHOCYTES,
 }
+
+# Whose density is asked for, by specimen.
+_DENSITIES = {
+    "BM": {"blast": cells.BLASTS, "normal_b": cells.NORMAL_B},
+    "CSF": {"blast": cells.BLASTS},
+    "PB": {"normal_b": cells.NORMAL_B},
+}
+_POPULATION = 50_000  # cells whose median stands for that of all
 
 
 def count_live(acquisition: Acquisition) -> Counts:
@@ -81,6 +93,36 @@ def tell_truth(
             _concentration(name, mask, draw, counts, beads_per_ul)
             for name, mask in concentrations.items()
         ]
+    return rows
+
+
+def tell_density(
+    panel: Panel, draw: Draw, acquisition: Acquisition, rng: np.random.Generator
+) -> list[Truth]:
+    """List the median antibodies bound a cell, of the populations that have events.
+
+    They are counted before light is: without autofluorescence, spillover and noise, but with what
+    binds non-specifically, and with the staining of that day and tube.
+
+    Parameters
+    ----------
+    rng
+        Draws the cells whose median is `planted`.
+    """
+    rows = []
+    single = acquisition.kinds == LIVE
+    for what, mask in _DENSITIES[draw.specimen].items():
+        chosen = single & mask[acquisition.labels]
+        n = int(np.count_nonzero(chosen))
+        if not n:
+            continue
+        rates = np.where(mask, draw.rates, 0.0)
+        labels = rng.choice(rates.size, size=_POPULATION, p=rates / rates.sum()).astype(np.int16)
+        bound, _ = bind(acquisition.stained, labels, rng)
+        for antigen, planted in count_bound(panel, bound).items():
+            value = float(np.median(acquisition.copies[antigen][chosen]))
+            name = f"{what}_{antigen.lower()}_abc"
+            rows.append(Truth(name, float(np.median(planted)), value, "ABC", n, None))
     return rows
 
 
