@@ -12,7 +12,7 @@ from cytoflow_car.simulate.course import Patient, draw_patients
 from cytoflow_car.simulate.cytometer import Acquisition, Session, acquire, draw_session
 from cytoflow_car.simulate.files import write_events, write_labels, write_table
 from cytoflow_car.simulate.normal import simulate_normal
-from cytoflow_car.simulate.panels import CAR_ANTIGEN, PANELS
+from cytoflow_car.simulate.panels import PANELS
 from cytoflow_car.simulate.plan import Tube, plan_tubes
 from cytoflow_car.simulate.sheets import (
     SAMPLE_COLUMNS,
@@ -180,7 +180,7 @@ def _run_tube(
         n_events,
         rng,
         beads_per_ul=counting.beads_per_ul,
-        omitted=CAR_ANTIGEN[tube.name] if tube.role == "fmo" else "",
+        omitted=tube.omitted,
     )
 
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from cytoflow_car.simulate.course import Patient
+from cytoflow_car.simulate.panels import CAR_ANTIGEN
+from cytoflow_car.simulate.staining import DENSITY_ANTIGENS
 
 BLOOD_DAYS = (0, 4, 7, 11, 14, 21, 28)
 _NOT_DONE_REASONS = ("no blood drawn, patient at home", "tube clotted")
@@ -36,7 +38,7 @@ class Counting:
 
 @dataclass(frozen=True, slots=True)
 class Tube:
-    """One tube of a study: a specimen's, or a control of a session.
+    """One tube of a study: a specimen's, or a control of it or of a session.
 
     Attributes
     ----------
@@ -50,6 +52,8 @@ class Tube:
         The visit in words; the number of the batch, from 1.
     role
         ``specimen``, ``fmo`` or ``untransduced``.
+    omitted
+        Antigen whose reagent an FMO is without.
     baseline, before_infusion
         Before infusion 1; on an infusion day.
     share
@@ -65,6 +69,7 @@ class Tube:
     visit: str
     session: int = 0
     role: str = "specimen"
+    omitted: str = ""
     baseline: bool = False
     before_infusion: bool = False
     share: float = 1.0
@@ -76,7 +81,8 @@ class Tube:
         if self.patient is None:
             kind = "FMO" if self.role == "fmo" else "donor"
             return f"S{self.session:03d}_{kind}_{self.name}"
-        return f"{self.patient.name}_{self.specimen}_d{self.day:03d}_{self.name}"
+        kind = f"FMO_{self.omitted}" if self.role == "fmo" else self.name
+        return f"{self.specimen_id}_{kind}"
 
     @property
     def specimen_id(self) -> str:
@@ -88,6 +94,8 @@ class Tube:
     @property
     def template(self) -> str:
         """Names of the gating templates, as the sheet states them."""
+        if self.role == "fmo" and self.name == "B":
+            return "blasts_bm"
         if self.name == "B":
             return {"BM": "b_cells_bm;blasts_bm", "CSF": "blasts_csf"}.get(
                 self.specimen, "b_cells_pb"
@@ -109,8 +117,8 @@ class Tube:
 def plan_tubes(patients: list[Patient], small: bool, rng: np.random.Generator) -> list[Tube]:
     """Plan every tube of the study, controls included, session by session.
 
-    The B tubes of fluid come last, whatever their session: a tube's place in the plan decides its
-    random stream, so the tubes before them are as if there were none.
+    The B tubes of fluid and then the FMOs of marrow come last, whatever their session: a tube's
+    place in the plan decides its random stream, so the tubes before them are as if there were none.
     """
     tubes: list[Tube] = []
     sessions = 0
@@ -128,7 +136,7 @@ def plan_tubes(patients: list[Patient], small: bool, rng: np.random.Generator) -
             tubes += members
             tubes += _controls(members, small)
     tubes = _leave_out(tubes, 1 if small or len(patients) < 4 else 2, rng)
-    return tubes + _fluid_b_tubes(tubes)
+    return tubes + _fluid_b_tubes(tubes) + _marrow_fmos(tubes)
 
 
 def _visits(patient: Patient) -> list[tuple[str, Tube]]:
@@ -223,6 +231,16 @@ def _fluid_b_tubes(tubes: list[Tube]) -> list[Tube]:
     ]
 
 
+def _marrow_fmos(tubes: list[Tube]) -> list[Tube]:
+    """Plan FMOs of the B tube where density matters most: in marrow at baseline and at relapse."""
+    return [
+        replace(tube, role="fmo", omitted=antigen, baseline=False)
+        for tube in tubes
+        if (tube.specimen, tube.name) == ("BM", "B") and (tube.baseline or tube.visit == "Relapse")
+        for antigen in DENSITY_ANTIGENS
+    ]
+
+
 def _group(cycle: int, since: int) -> str:
     if since == 0:
         return "baseline" if cycle == 1 else "C2 baseline"
@@ -238,7 +256,7 @@ def _controls(members: list[Tube], small: bool) -> list[Tube]:
     control = Tube(None, "PB", names[0], last.day, last.visit, last.session,
                    share=0.4 if small else 1.0)  # fmt: skip
     return [
-        replace(control, role="fmo"),
+        replace(control, role="fmo", omitted=CAR_ANTIGEN[control.name]),
         *(replace(control, role="untransduced", name=name) for name in names),
     ]
 

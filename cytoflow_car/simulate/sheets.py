@@ -67,6 +67,8 @@ def sample_row(tube: Tube, draw: Draw) -> dict[str, object]:
         "baseline": "yes" if tube.baseline else "",
         "prep": _prep(tube),
     }
+    if tube.role == "fmo":
+        row |= {"control_marker": tube.omitted, "control_for": f"{tube.specimen_id}_{tube.name}"}
     if tube.specimen == "BM":
         row["pull_number"] = 1
     if counting.beads_per_tube and not tube.not_done:

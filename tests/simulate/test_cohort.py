@@ -126,7 +126,8 @@ def test_the_sheet_names_every_file_once(name: str, request: pytest.FixtureReque
     assert len({row["sample_id"] for row in sheet}) == len(sheet)
     for row in sheet:
         assert bool(row["file"]) != bool(row["not_done_reason"])
-        assert (row["role"] == "specimen") == bool(row["patient_id"])
+        own = row["role"] == "specimen" or row["control_for"] not in ("", "batch")
+        assert own == bool(row["patient_id"])
 
 
 @pytest.mark.parametrize("name", ["study", "full_study"])
@@ -153,6 +154,35 @@ def test_each_batch_of_t_tubes_has_its_controls(name: str, request: pytest.Fixtu
         )
     if name == "study":
         assert {row["batch"] for row in sheet if not row["patient_id"]} == with_baseline
+
+
+@pytest.mark.parametrize("name", ["study", "full_study"])
+def test_marrow_of_baseline_and_relapse_has_an_fmo_of_each_target(
+    name: str, request: pytest.FixtureRequest
+) -> None:
+    folder: Path = request.getfixturevalue(name)
+    sheet = {row["sample_id"]: row for row in rows_of(folder / "samples.csv")}
+    fmos = [row for row in sheet.values() if row["role"] == "fmo" and row["tube"] == "B"]
+    stained = [
+        row["sample_id"]
+        for row in sheet.values()
+        if (row["specimen"], row["tube"], row["role"]) == ("BM", "B", "specimen")
+        and (row["baseline"] or row["visit"] == "Relapse")
+    ]
+    assert any(sheet[sample_id]["visit"] == "Relapse" for sample_id in stained)
+    assert sorted((row["control_for"], row["control_marker"]) for row in fmos) == [
+        (sample_id, antigen) for sample_id in sorted(stained) for antigen in ("CD19", "CD22")
+    ]
+    alike = ("patient_id", "specimen_id", "day", "batch", "instrument", "panel_version", "prep")
+    for row in fmos:
+        of = sheet[row["control_for"]]
+        assert [row[column] for column in alike] == [of[column] for column in alike]
+        assert (row["template"], row["baseline"]) == ("blasts_bm", "")
+        stained_events, fmo_events = (
+            int(flowio.FlowData(folder / item["file"], only_text=True).text["tot"])
+            for item in (of, row)
+        )
+        assert fmo_events == stained_events
 
 
 def test_the_small_study_shows_what_a_trial_has(study: Path) -> None:
@@ -232,10 +262,10 @@ def test_stored_values_and_spillover_are_those_of_the_panel(study: Path) -> None
 
 
 @pytest.mark.parametrize("events", [5200])
-def test_the_small_study_fits_into_ten_megabytes(tmp_path: Path, events: int) -> None:
+def test_the_small_study_fits_into_sixteen_megabytes(tmp_path: Path, events: int) -> None:
     simulate_cohort(tmp_path, patients=4, events=events, seed=1, small=True)
     size = sum(path.stat().st_size for path in tmp_path.rglob("*") if path.is_file())
-    assert 8.0e6 < size < 10e6
+    assert 10e6 < size < 16e6
 
 
 @pytest.mark.parametrize(("tube", "target"), [("T", "CD19"), ("T22", "CD22")])
@@ -337,8 +367,9 @@ def test_the_first_fluid_of_every_second_patient_has_a_b_tube(
     rng = np.random.default_rng(13)
     tubes = plan_tubes(draw_patients(8, rng), small, rng)
     fluid = [tube for tube in tubes if tube.specimen == "CSF" and tube.name == "B"]
+    fmos = [tube for tube in tubes if tube.specimen == "BM" and tube.role == "fmo"]
     # At the end, so that no tube before them has another random stream than without them.
-    assert tubes[-len(fluid) :] == fluid
+    assert tubes[-len(fluid + fmos) :] == fluid + fmos
     assert {tube.patient.number for tube in fluid if tube.patient is not None} == expected
     for tube in fluid:
         beside = next(

@@ -247,6 +247,24 @@ def test_an_fmo_lacks_its_reagent_only() -> None:
     )
 
 
+@pytest.mark.parametrize("antigen", ["CD19", "CD22"])
+def test_an_fmo_of_marrow_lacks_its_reagent_in_maturing_b_cells_too(
+    marrow: Acquisition, antigen: str
+) -> None:
+    rng = np.random.default_rng(9)
+    draw = flat(draw_marrow(draw_patients(1, rng)[0], 0, rng), dict.fromkeys(cells.B_STAGES, 0.2))
+    session = draw_session(0.0, rng)
+    fmo = acquire(draw, B_PANEL, session, 20_000, rng, omitted=antigen)
+    assert np.all(np.isfinite(fmo.events.values))
+    column = B_PANEL.antigens.index(antigen)
+    glow = 3 * DETECTORS[B_PANEL.detectors[column]].autofluorescence
+    for name in cells.B_STAGES:
+        dark, stained = (
+            np.median(compensated(run)[live(run, name), column]) for run in (fmo, marrow)
+        )
+        assert abs(dark) < glow * DETECTORS[B_PANEL.detectors[column]].gain < stained
+
+
 def test_beads_are_few_bright_and_compact() -> None:
     rng = np.random.default_rng(7)
     draw = draw_donor(rng)
