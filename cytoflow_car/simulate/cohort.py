@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from cytoflow_car.errors import StudyError
+from cytoflow_car.simulate.beads import KITS, draw_lot, run_beads, tell_calibration, write_leaflet
 from cytoflow_car.simulate.course import Patient, draw_patients
 from cytoflow_car.simulate.cytometer import Acquisition, Session, acquire, draw_session
 from cytoflow_car.simulate.files import write_events, write_labels, write_table
@@ -17,6 +18,7 @@ from cytoflow_car.simulate.plan import Tube, plan_tubes
 from cytoflow_car.simulate.sheets import (
     SAMPLE_COLUMNS,
     TRUTH_COLUMNS,
+    bead_row,
     infusion_rows,
     lab_rows,
     patient_rows,
@@ -70,7 +72,8 @@ def simulate_cohort(
     small
         Plan fewer time points, so that the folder stays small.
     labels
-        Write into ``labels/`` what each event of each file was made as. No other file changes.
+        Write into ``labels/`` what each event of each file of cells was made as. No other file
+        changes.
     normal
         Also write into ``normal/`` the marrow of so many persons without leukemia, one B tube of
         `events` each, and into ``normal/labels/`` what each event was made as. They are neither in
@@ -82,8 +85,8 @@ def simulate_cohort(
         When a number is out of range, or `out` already holds a study.
     """
     _check(out, patients, events, seed, gain_sd, normal)
-    course_seed, draw_seed, session_seed, file_seed, normal_seed, density_seed = (
-        np.random.SeedSequence(seed).spawn(6)
+    course_seed, draw_seed, session_seed, file_seed, normal_seed, density_seed, bead_seed = (
+        np.random.SeedSequence(seed).spawn(7)
     )
     course_rng = np.random.default_rng(course_seed)
     cohort = draw_patients(patients, course_rng)
@@ -112,8 +115,9 @@ def simulate_cohort(
         acquisition = _run_tube(tube, draw, sessions[tube.session - 1], events, rng)
         write_events(
             out / str(row["file"]),
-            acquisition,
+            acquisition.events,
             began[tube.session] + (number % 60) * _TURNAROUND,
+            spillover=acquisition.spillover,
         )
         if labels:
             write_labels(
@@ -122,6 +126,12 @@ def simulate_cohort(
         if tube.role == "specimen":
             told = _tell(tube, draw, acquisition, np.random.default_rng(told_seed))
             truth += truth_rows(str(row["file"]), told)
+    calibrated = {
+        tube.session: sessions[tube.session - 1]
+        for tube in tubes
+        if tube.name == "B" and not tube.not_done
+    }
+    _add_beads(out, calibrated, began, bead_seed, sheet, truth)
     write_table(out / "samples.csv", SAMPLE_COLUMNS, sheet)
     write_table(out / "truth.csv", TRUTH_COLUMNS, truth)
     _write_tables(out, cohort, course_rng)
@@ -138,12 +148,12 @@ def _check(out: Path, patients: int, events: int, seed: int, gain_sd: float, nor
     ):
         if not value >= least:
             raise StudyError(f"{name} {value}", where="simulate", expected=f"at least {least}")
-    written = ("samples.csv", "fcs", *(["normal"] if normal else []))
+    written = ("samples.csv", "fcs", "kits", *(["normal"] if normal else []))
     if any((out / name).exists() for name in written):
         raise StudyError(
             "holds a study already",
             where=str(out),
-            expected=f"a folder without {' and '.join(written)}",
+            expected=f"a folder without {', '.join(written)}",
             advice="Name another folder, or remove the old study",
         )
 
@@ -182,6 +192,28 @@ def _run_tube(
         beads_per_ul=counting.beads_per_ul,
         omitted=tube.omitted,
     )
+
+
+def _add_beads(
+    out: Path,
+    sessions: dict[int, Session],
+    began: dict[int, datetime.datetime],
+    seed: np.random.SeedSequence,
+    sheet: list[dict[str, object]],
+    truth: list[dict[str, object]],
+) -> None:
+    """Write the kits and their beads of each session, run before its cells; add their rows."""
+    (out / "kits").mkdir(exist_ok=True)
+    for place, (kit, child) in enumerate(zip(KITS, seed.spawn(len(KITS)), strict=True), start=1):
+        lot_seed, run_seed = child.spawn(2)
+        lot = draw_lot(kit, np.random.default_rng(lot_seed))
+        (out / kit.file).write_text(write_leaflet(lot), encoding="utf-8", newline="\n")
+        for number, run in zip(sorted(sessions), run_seed.spawn(len(sessions)), strict=True):
+            row = bead_row(kit, number)
+            events = run_beads(lot, sessions[number], np.random.default_rng(run))
+            write_events(out / str(row["file"]), events, began[number] - place * _TURNAROUND)
+            sheet.append(row)
+            truth += truth_rows(str(row["file"]), tell_calibration(lot, sessions[number]))
 
 
 def _session_dates(tubes: list[Tube]) -> dict[int, datetime.datetime]:

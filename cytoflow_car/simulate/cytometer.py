@@ -150,19 +150,17 @@ def acquire(
             scatter[pairs] += wider
             # Cells that stick together overlap in the laser to a varying degree.
             scatter[pairs, 0] *= rng.uniform(0.82, 1.0, pairs.size)
-        values[rows, 0] = _triggered(scatter[:, 0] * session.gain["FSC"])
+        values[rows, 0] = trigger(scatter[:, 0] * session.gain["FSC"])
         height /= scatter[:, 0]
         height *= session.height_ratio * (1.0 + 0.033 * normal(rng, height.size))
         values[rows, 1] = height * values[rows, 0]
         values[rows, 2] = scatter[:, 1] * session.gain["SSC"]
-        values[rows, 3:-1] = _detect(light, noise, rng) * gain
+        values[rows, 3:-1] = detect(light, noise, rng) * gain
     clogged = _clog(values, rng)
-    values[:, -1] = _clock(n_events, clogged, session.events_per_second, rng)
-    np.minimum(values[:, :-1], np.float32(TOP_OF_RANGE - 1.0), out=values[:, :-1])
-    values.setflags(write=False)
+    digitise(values, clogged, session.events_per_second, rng)
     matrix = stained.spill.astype(np.float64) * (gain[None, :].astype(np.float64) / gain[:, None])
     return Acquisition(
-        Events(values, _channels(panel)),
+        Events(values, channels_of(panel)),
         Spillover(panel.detectors, matrix, "$SPILLOVER"),
         labels,
         kinds,
@@ -200,7 +198,7 @@ def _draw_partners(draw: Draw, kinds: Kinds, rng: np.random.Generator) -> Labels
     return partners
 
 
-def _detect(light: Floats, electronic: Floats, rng: np.random.Generator) -> Floats:
+def detect(light: Floats, electronic: Floats, rng: np.random.Generator) -> Floats:
     """Count photo-electrons: Poisson, with the detector's own Gaussian noise on top."""
     counted: Floats = normal(rng, light.shape)
     dim = light < _EXACT_POISSON_BELOW
@@ -212,7 +210,7 @@ def _detect(light: Floats, electronic: Floats, rng: np.random.Generator) -> Floa
     return counted
 
 
-def _triggered(forward: Floats) -> Floats:
+def trigger(forward: Floats) -> Floats:
     """Fold what lies below the trigger to above it: the instrument records nothing below."""
     folded: Floats = _THRESHOLD + np.abs(forward - _THRESHOLD)
     return folded
@@ -232,6 +230,21 @@ def _clog(values: Floats, rng: np.random.Generator) -> slice:
     return rows
 
 
+def digitise(values: Floats, clogged: slice, rate: float, rng: np.random.Generator) -> None:
+    """Set Time, the last column, end the others at the top of the range, and close the table.
+
+    Parameters
+    ----------
+    clogged
+        Rows at which a clog disturbed the run.
+    rate
+        Events a second.
+    """
+    values[:, -1] = _clock(len(values), clogged, rate, rng)
+    np.minimum(values[:, :-1], np.float32(TOP_OF_RANGE - 1.0), out=values[:, :-1])
+    values.setflags(write=False)
+
+
 def _clock(n: int, clogged: slice, rate: float, rng: np.random.Generator) -> Floats:
     """Return arrival times in seconds, (n,), as the instrument's clock ticks them off."""
     waits = rng.exponential(1.0 / rate, n)
@@ -241,7 +254,8 @@ def _clock(n: int, clogged: slice, rate: float, rng: np.random.Generator) -> Flo
     return (ticks * TIME_STEP_SECONDS).astype(np.float32)
 
 
-def _channels(panel: Panel) -> tuple[Channel, ...]:
+def channels_of(panel: Panel) -> tuple[Channel, ...]:
+    """Return the channels of a panel's files, in the order of their columns."""
     scatter = tuple(Channel(name, None, TOP_OF_RANGE, voltage=300.0) for name in SCATTER)
     stains = tuple(
         Channel(

@@ -8,15 +8,22 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from cytoflow_car.fcs import write_fcs
+from cytoflow_car.model.events import Events, Spillover
 from cytoflow_car.simulate.cytometer import Acquisition
 from cytoflow_car.simulate.labels import LABEL_COLUMNS, label_events
 from cytoflow_car.simulate.panels import TIME_STEP_SECONDS, Panel
 from cytoflow_car.simulate.specimens import Draw
 
 
-def write_events(path: Path, acquisition: Acquisition, began: datetime.datetime) -> None:
+def write_events(
+    path: Path,
+    events: Events,
+    began: datetime.datetime,
+    *,
+    spillover: Spillover | None = None,
+) -> None:
     """Write an FCS file; its keywords say when it was run, and nothing of what is in it."""
-    values = acquisition.events.values
+    values = events.values
     ended = began + datetime.timedelta(seconds=float(values[-1, -1]) if len(values) else 0.0)
     keywords = {
         "$CYT": "Simulated cytometer",
@@ -27,7 +34,7 @@ def write_events(path: Path, acquisition: Acquisition, began: datetime.datetime)
         "$FIL": path.name,
         "$TIMESTEP": str(TIME_STEP_SECONDS),
     }
-    write_fcs(path, acquisition.events, spillover=acquisition.spillover, keywords=keywords)
+    write_fcs(path, events, spillover=spillover, keywords=keywords)
 
 
 def write_labels(path: Path, acquisition: Acquisition, draw: Draw, panel: Panel) -> None:

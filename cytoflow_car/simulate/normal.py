@@ -38,5 +38,10 @@ def simulate_normal(
         acquisition = acquire(draw, B_PANEL, session, events, rng)
         name = f"N{number:02d}_BM_B"
         folder.mkdir(exist_ok=True)
-        write_events(folder / f"{name}.fcs", acquisition, _FIRST_RUN + number * _APART)
+        write_events(
+            folder / f"{name}.fcs",
+            acquisition.events,
+            _FIRST_RUN + number * _APART,
+            spillover=acquisition.spillover,
+        )
         write_labels(folder / "labels" / f"{name}.csv", acquisition, draw, B_PANEL)

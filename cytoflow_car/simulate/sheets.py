@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from cytoflow_car.simulate.beads import Kit
 from cytoflow_car.simulate.course import Patient
 from cytoflow_car.simulate.panels import PANELS
 from cytoflow_car.simulate.plan import Tube
@@ -25,6 +26,7 @@ TRUTH_COLUMNS = (
     "file", "measurement", "planted", "value", "unit", "n_events", "n_denominator",
 )  # fmt: skip
 
+_INSTRUMENT = "simulated cytometer"
 _CAR = {"T": ("CD19", "CD19-Fc"), "T22": ("CD22", "CD22-Fc"), "B": ("", "")}
 _LIMITS = {
     "IgG": (6.0, 8.5),
@@ -46,7 +48,7 @@ def sample_row(tube: Tube, draw: Draw) -> dict[str, object]:
         "template": tube.template,
         "role": tube.role,
         "batch": f"S{tube.session:03d}",
-        "instrument": "simulated cytometer",
+        "instrument": _INSTRUMENT,
         "panel_version": PANELS[tube.name].version,
         "use": "report",
         "not_done_reason": tube.not_done,
@@ -82,6 +84,21 @@ def sample_row(tube: Tube, draw: Draw) -> dict[str, object]:
         row["wbc_10e9_per_l"] = f"{draw.cd45_per_ul / 1000:.3f}"
         row["alc_10e9_per_l"] = f"{draw.lymphocytes_per_ul / 1000:.3f}"
     return row
+
+
+def bead_row(kit: Kit, session: int) -> dict[str, object]:
+    """Return the row of ``samples.csv`` of a kit's beads in a session."""
+    batch = f"S{session:03d}"
+    sample_id = f"{batch}_beads_{kit.name}"
+    return {
+        "file": f"fcs/{sample_id}.fcs",
+        "sample_id": sample_id,
+        "role": "calibration_beads",
+        "batch": batch,
+        "instrument": _INSTRUMENT,
+        "use": "report",
+        "kit": kit.file,
+    }
 
 
 def _prep(tube: Tube) -> str:

@@ -159,7 +159,9 @@ def write_baseline(study: Path, template: str, rng: np.random.Generator, gain_sd
     draw = _with_blasts(draw_marrow(replace(patient, residual=0.0), 0, rng), burden, "")
     session = draw_session(gain_sd, rng)
     acquisition = acquire(draw, B_PANEL, session, _BASELINE_EVENTS, rng)
-    write_events(study / "baseline.fcs", acquisition, _STARTED)
+    write_events(
+        study / "baseline.fcs", acquisition.events, _STARTED, spillover=acquisition.spillover
+    )
     (study / "study.toml").write_text('name = "residual"\nsimulated = true\n', encoding="utf-8")
     rows = [_row(name, template) for name in ("baseline", "later")]
     write_table(study / "samples.csv", tuple(rows[0]), rows)
@@ -172,7 +174,9 @@ def write_later(
     """Draw and write a later marrow of the patient, in a session of its own."""
     draw = _draw_later(patient, later, rng)
     acquisition = acquire(draw, B_PANEL, draw_session(gain_sd, rng), later.events, rng)
-    write_events(study / "later.fcs", acquisition, _STARTED + _LATER)
+    write_events(
+        study / "later.fcs", acquisition.events, _STARTED + _LATER, spillover=acquisition.spillover
+    )
     return acquisition
 
 
