@@ -94,7 +94,7 @@ def draw_lot(kit: Kit, rng: np.random.Generator) -> Lot:
     return Lot(kit, number, tuple(levels.astype(int).tolist()), means)
 
 
-def write_leaflet(lot: Lot) -> str:
+def spell_leaflet(lot: Lot) -> str:
     """Return a lot's leaflet as TOML."""
     kit = lot.kit
     ratio = "" if kit.fp_ratio is None else f"fp_ratio = {kit.fp_ratio}\n"

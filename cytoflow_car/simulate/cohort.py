@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from cytoflow_car.errors import StudyError
-from cytoflow_car.simulate.beads import KITS, draw_lot, run_beads, tell_calibration, write_leaflet
+from cytoflow_car.simulate.beads import KITS, draw_lot, run_beads, spell_leaflet, tell_calibration
 from cytoflow_car.simulate.course import Patient, draw_patients
 from cytoflow_car.simulate.cytometer import Acquisition, Session, acquire, draw_session
 from cytoflow_car.simulate.files import write_events, write_labels, write_table
@@ -207,7 +207,7 @@ def _add_beads(
     for place, (kit, child) in enumerate(zip(KITS, seed.spawn(len(KITS)), strict=True), start=1):
         lot_seed, run_seed = child.spawn(2)
         lot = draw_lot(kit, np.random.default_rng(lot_seed))
-        (out / kit.file).write_text(write_leaflet(lot), encoding="utf-8", newline="\n")
+        (out / kit.file).write_text(spell_leaflet(lot), encoding="utf-8", newline="\n")
         for number, run in zip(sorted(sessions), run_seed.spawn(len(sessions)), strict=True):
             row = bead_row(kit, number)
             events = run_beads(lot, sessions[number], np.random.default_rng(run))

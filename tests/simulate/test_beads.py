@@ -17,8 +17,8 @@ from cytoflow_car.simulate.beads import (
     Lot,
     draw_lot,
     run_beads,
+    spell_leaflet,
     tell_calibration,
-    write_leaflet,
 )
 from cytoflow_car.simulate.cytometer import draw_session
 from cytoflow_car.simulate.panels import DETECTORS, TOP_OF_RANGE
@@ -95,7 +95,7 @@ def test_lots_differ_and_leaflets_err_a_little() -> None:
 def test_the_leaflet_tells_levels_and_not_what_is_true(kit: Kit, tmp_path: Path) -> None:
     lot = lot_of(kit)
     path = tmp_path / "kit.toml"
-    path.write_text(write_leaflet(lot), encoding="utf-8")
+    path.write_text(spell_leaflet(lot), encoding="utf-8")
     read = read_kit(path)
     (channel,) = read.channels
     assert (read.name, read.lot, read.unit) == (f"Simulated {kit.name} beads", lot.number, kit.unit)

@@ -9,8 +9,10 @@ from pathlib import Path
 import flowio
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from scipy import stats
 
+from cytoflow_car.cli import cli
 from cytoflow_car.errors import StudyError
 from cytoflow_car.simulate import cells, simulate_cohort
 from cytoflow_car.simulate.course import RELAPSE_KINDS, draw_patients
@@ -70,6 +72,39 @@ def full_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_same_call_gives_the_same_bytes(study: Path, tmp_path: Path) -> None:
     simulate_cohort(tmp_path, patients=4, events=400, seed=1, small=True)
     assert hashes(study) == hashes(tmp_path)
+
+
+def test_the_command_of_the_sample_study_makes_it_again(
+    repository_root: Path, tmp_path: Path
+) -> None:
+    """Values may differ in their last digit between processors, so they are compared as numbers."""
+    sample = repository_root / "sample_fcs"
+    lines = (sample / "README.md").read_text(encoding="utf-8").splitlines()
+    (command,) = (line for line in lines if line.startswith("cytoflow-car simulate"))
+    _, verb, folder, *options = command.split()
+    assert folder == "sample_fcs"
+    done = CliRunner().invoke(cli, [verb, str(tmp_path / "again"), *options])
+    assert done.exit_code == 0, done.output
+    again = hashes(tmp_path / "again")
+    by_hand = {"README.md", "normal_marrow.reference.json", "normal_marrow.names.csv"}
+    assert set(again) == set(hashes(sample)) - by_hand
+    for name in sorted(again):
+        ours, theirs = sample / name, tmp_path / "again" / name
+        if name.endswith(".fcs"):
+            values, others = (np.array(flowio.FlowData(path).events) for path in (ours, theirs))
+            assert values.shape == others.shape
+            assert np.mean(np.isclose(values, others, rtol=1e-4)) > 0.999
+        elif name != "truth.csv":
+            assert ours.read_bytes() == theirs.read_bytes()
+    truths = (rows_of(folder / "truth.csv") for folder in (sample, tmp_path / "again"))
+    for ours_row, theirs_row in zip(*truths, strict=True):
+        numbers = [
+            [float(row[column] or "nan") for column in ("planted", "value")]
+            for row in (ours_row, theirs_row)
+        ]
+        assert numbers[0] == pytest.approx(numbers[1], rel=1e-4, nan_ok=True)
+        counts = ("file", "measurement", "unit", "n_events", "n_denominator")
+        assert [ours_row[item] for item in counts] == [theirs_row[item] for item in counts]
 
 
 def test_another_seed_gives_other_bytes(study: Path, tmp_path: Path) -> None:
