@@ -19,6 +19,7 @@ import pytest
 
 import cytoflow_car
 from cytoflow_car import errors
+from cytoflow_car.antigen.rules import AntigenCutoffs, AntigenRule
 from cytoflow_car.cli import cli
 from cytoflow_car.fcs import is_repair
 from cytoflow_car.gating.methods import METHODS
@@ -26,12 +27,14 @@ from cytoflow_car.gating.training import TrainingDensity
 from cytoflow_car.gating.tree import PopulationRule
 from cytoflow_car.measure import MEASURES
 from cytoflow_car.measure.detection import DetectionRule
+from cytoflow_car.model.antigen import AntigenChange, AntigenStatus
+from cytoflow_car.model.calibration import CalibrationRule
 from cytoflow_car.model.measurement import Status
 from cytoflow_car.model.panel import Marker
 from cytoflow_car.preprocess.scales import ScaleSetting
 from cytoflow_car.qc.acquisition import AcquisitionSetting
 from cytoflow_car.qc.drift import DriftSetting
-from cytoflow_car.study import infusions, overrides, sheet
+from cytoflow_car.study import infusions, overrides, patients, sheet
 from cytoflow_car.tables import columns
 from cytoflow_car.template import CarStain, Template
 
@@ -94,7 +97,12 @@ def test_the_documentation_builds_without_a_warning(tmp_path: Path) -> None:
         ("qc", columns.QC),
         ("files", columns.FILES),
         ("failures", columns.FAILURES),
+        ("antigens", columns.ANTIGENS),
+        ("histograms", columns.HISTOGRAMS),
+        ("calibrations", columns.CALIBRATIONS),
+        ("bead_peaks", columns.BEAD_FILE | columns.BEAD_PEAKS),
         ("Beside each measurement", columns.BESIDE),
+        ("Beside a measurement that has one", columns.BESIDE_WHERE_KNOWN),
         ("agreement", columns.AGREEMENT),
         ("agreement_summary", columns.AGREEMENT_SUMMARY),
         ("lod", columns.LOD_LEVELS),
@@ -113,6 +121,7 @@ def test_every_column_of_the_results_is_described(section: str, described: dict[
     [
         ("samples.csv", sheet.COLUMNS),
         ("infusions.csv", infusions.COLUMNS),
+        ("patients.csv", patients.COLUMNS),
         ("overrides.csv", overrides.COLUMNS),
     ],
 )
@@ -132,6 +141,9 @@ def test_every_column_of_the_study_folder_is_described(section: str, read: tuple
         ("Drift", fields(DriftSetting)),
         ("Population", fields(PopulationRule)),
         ("Detection", fields(DetectionRule)),
+        ("Antigen", fields(AntigenRule)),
+        ("Antigen cutoffs", fields(AntigenCutoffs)),
+        ("Calibration", fields(CalibrationRule)),
         *((f"Gate method `{name}`", fields(cls, "method")) for name, cls in METHODS.items()),
         *((f"Measure `{name}`", fields(cls, "measure")) for name, cls in MEASURES.items()),
     ],
@@ -173,20 +185,53 @@ def test_every_status_is_described() -> None:
     assert set(Status) == set(entries("statuses-and-flags.md", "Statuses"))
 
 
+def test_every_status_of_an_antigen_is_described() -> None:
+    assert set(AntigenStatus) == set(entries("statuses-and-flags.md", "Status of an antigen"))
+
+
+def test_every_change_of_an_antigen_is_described() -> None:
+    assert set(AntigenChange) == set(entries("statuses-and-flags.md", "Change of an antigen"))
+
+
+def test_every_reason_against_a_comparison_is_described() -> None:
+    """A reason is a word in capitals, and what differs behind a blank or a colon."""
+    reasons = {
+        reason[1]
+        for path in ("antigen/change.py", "study/antigens.py")
+        for text in _texts(ROOT / "cytoflow_car" / path)
+        if (reason := re.match(r"([A-Z]{2,}(?:_[A-Z]+)*)(?:[ :]|$)", text))
+    }
+    # Such a specimen is not compared at all.
+    reasons -= {"POPULATION_NOT_DETECTED"}
+    assert reasons == set(entries("statuses-and-flags.md", "Reasons against a comparison"))
+
+
 def test_every_flag_of_the_science_is_described() -> None:
     described = entries("statuses-and-flags.md")
     assert sorted(set(_flags_in_the_code()) - set(described)) == []
 
 
+# Words joined by underscores, or one long one; short ones are units and stains.
+_FLAG = re.compile(r"([A-Z]+(?:_[A-Z]+)+|[A-Z]{7,})(?::|$)")
+
+
 def _flags_in_the_code() -> Iterator[str]:
-    """Yield text constants that look like flags; ``FEW_{name}`` counts as its table entry does."""
-    for floor in ("calibration", "gating", "measure", "qc"):
+    """Yield what texts begin with that looks like a flag, alone or before a colon.
+
+    ``FEW_{name}`` counts as its table entry does.
+    """
+    for floor in ("antigen", "calibration", "gating", "measure", "qc"):
         for path in (ROOT / "cytoflow_car" / floor).glob("*.py"):
-            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-                if isinstance(node, ast.Constant) and isinstance(node.value, str):
-                    flag = re.fullmatch(r"([A-Z]+(?:_[A-Z]+)+):?", node.value)
-                    if flag:
-                        yield flag[1]
+            for text in _texts(path):
+                if flag := _FLAG.match(text):
+                    yield flag[1]
+
+
+def _texts(path: Path) -> Iterator[str]:
+    """Yield the text constants of a module, and the beginnings of its f-strings."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value
 
 
 def test_every_flag_of_reading_is_described() -> None:

@@ -33,6 +33,7 @@ from cytoflow_car.simulate.specimens import (
     draw_fluid,
     draw_marrow,
 )
+from cytoflow_car.simulate.staining import StainedClasses
 from cytoflow_car.simulate.truth import Truth, count_live, tell_density, tell_truth
 
 _TURNAROUND = datetime.timedelta(minutes=7)
@@ -101,6 +102,8 @@ def simulate_cohort(
     (out / "fcs").mkdir(parents=True, exist_ok=True)
     truth: list[dict[str, object]] = []
     sheet: list[dict[str, object]] = []
+    # Of every B tube of marrow, since its FMOs are of the same cells.
+    stained: dict[str, StainedClasses] = {}
     seeds = zip(file_seed.spawn(len(tubes)), density_seed.spawn(len(tubes)), strict=True)
     for number, (tube, (run_seed, told_seed)) in enumerate(zip(tubes, seeds, strict=True)):
         rng = np.random.default_rng(run_seed)
@@ -112,7 +115,10 @@ def simulate_cohort(
         sheet.append(row)
         if tube.not_done:
             continue
-        acquisition = _run_tube(tube, draw, sessions[tube.session - 1], events, rng)
+        acquisition = _run_tube(
+            tube, draw, sessions[tube.session - 1], events, rng, stained.get(tube.control_of)
+        )
+        stained[tube.sample_id] = acquisition.stained
         write_events(
             out / str(row["file"]),
             acquisition.events,
@@ -177,6 +183,7 @@ def _run_tube(
     session: Session,
     events: int,
     rng: np.random.Generator,
+    same_cells: StainedClasses | None,
 ) -> Acquisition:
     n_events = int(events * tube.share)
     counting = tube.counting
@@ -191,6 +198,7 @@ def _run_tube(
         rng,
         beads_per_ul=counting.beads_per_ul,
         omitted=tube.omitted,
+        same_cells=same_cells,
     )
 
 

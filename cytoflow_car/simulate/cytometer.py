@@ -26,6 +26,7 @@ from cytoflow_car.simulate.staining import (
     StainedClasses,
     count_bound,
     emit,
+    leave_out,
     normal,
     stain,
 )
@@ -110,6 +111,7 @@ def acquire(
     *,
     beads_per_ul: float = 0.0,
     omitted: str = "",
+    same_cells: StainedClasses | None = None,
 ) -> Acquisition:
     """Stain a draw and run `n_events` of it through the cytometer.
 
@@ -119,10 +121,15 @@ def acquire(
         Counting beads a microlitre of specimen stained.
     omitted
         Antigen whose reagent is left out (an FMO); empty for none.
+    same_cells
+        What another tube of the draw was drawn from, where this one is of the same cells, stained
+        at the same time.
     """
     labels, kinds = _draw_events(draw, beads_per_ul, n_events, rng)
     partners = _draw_partners(draw, kinds, rng)
-    stained = stain(draw, panel, session.staining, omitted, rng)
+    stained = same_cells or stain(draw, panel, session.staining, rng)
+    if omitted:
+        stained = leave_out(stained, panel, omitted)
     gain = np.array(
         [DETECTORS[name].gain * session.gain[name] for name in panel.detectors],
         dtype=np.float32,

@@ -85,6 +85,12 @@ class Tube:
         return f"{self.specimen_id}_{kind}"
 
     @property
+    def control_of(self) -> str:
+        """Of an FMO of the patient's own cells, the tube that it is a control of; else empty."""
+        own = self.role == "fmo" and self.patient is not None
+        return f"{self.specimen_id}_{self.name}" if own else ""
+
+    @property
     def specimen_id(self) -> str:
         """Name of the draw; donor blood is one draw a session."""
         if self.patient is None:

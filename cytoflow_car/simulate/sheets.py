@@ -70,7 +70,7 @@ def sample_row(tube: Tube, draw: Draw) -> dict[str, object]:
         "prep": _prep(tube),
     }
     if tube.role == "fmo":
-        row |= {"control_marker": tube.omitted, "control_for": f"{tube.specimen_id}_{tube.name}"}
+        row |= {"control_marker": tube.omitted, "control_for": tube.control_of}
     if tube.specimen == "BM":
         row["pull_number"] = 1
     if counting.beads_per_tube and not tube.not_done:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -68,7 +68,6 @@ def stain(
     draw: Draw,
     panel: Panel,
     drift: dict[str, float],
-    omitted: str,
     rng: np.random.Generator,
 ) -> StainedClasses:
     """Stain a draw with a panel.
@@ -77,8 +76,6 @@ def stain(
     ----------
     drift
         Antigen to ln factor on how many of its antibodies bind that day.
-    omitted
-        Antigen whose reagent is left out (an FMO); empty for none.
     rng
         Decides pipetting and how this person's cells differ from the class tables.
     """
@@ -92,9 +89,6 @@ def stain(
     background = brightness * np.array([cells.BACKGROUND[a] for a in antigens])
     column = antigens.index("viability")
     dead_light = float(np.log(cells.DEAD_VIABILITY * brightness[column]) + pipetted[column])
-    if omitted:
-        light[:, antigens.index(omitted)] = 0.0
-        background[antigens.index(omitted)] = 0.0
     glow = np.outer(
         [cell.autofluorescence for cell in cells.CLASSES],
         [DETECTORS[name].autofluorescence for name in panel.detectors],
@@ -128,6 +122,15 @@ def stain(
         receptor=_receptor(panel),
         spill=spillover_matrix(panel).astype(np.float32),
     )
+
+
+def leave_out(stained: StainedClasses, panel: Panel, antigen: str) -> StainedClasses:
+    """Return the same cells stained without the reagent of an antigen (an FMO)."""
+    column = panel.antigens.index(antigen)
+    log_light, background = stained.log_light.copy(), stained.background.copy()
+    log_light[:, column] = _LOG_DARK
+    background[column] = 0.0
+    return replace(stained, log_light=log_light, background=background)
 
 
 def emit(
