@@ -1,0 +1,158 @@
+"""Planted copies come back in molecules, whatever the gain, with intervals that hold them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from planted_antigen import CHANNEL, RULE, Cells, beads, profile
+
+from cytoflow_car.model.antigen import AntigenStatus
+
+GAINS = (6.5, 9.2, 13.0, 18.4, 26.0)
+
+
+@pytest.mark.parametrize("copies", [1000, 3500, 15_000, 50_000])
+def test_density_does_not_move_with_the_gain(copies: int) -> None:
+    found = []
+    for number, gain in enumerate(GAINS):
+        rng = np.random.default_rng([copies, number])
+        item = profile(Cells(2000, copies), rng, gain=gain, calibration=beads(gain, rng))
+        assert item.net is not None and item.unit == "ABC"
+        found.append(item.net)
+    assert found == pytest.approx([copies] * len(GAINS), rel=0.07)
+
+
+def test_density_near_the_background_is_nearly_unbiased() -> None:
+    # The median of a sum of two skewed values is not the sum of their medians.
+    found = []
+    for number in range(20):
+        rng = np.random.default_rng([500, number])
+        item = profile(Cells(2000, 500), rng, calibration=beads(13.0, rng))
+        assert item.net is not None
+        found.append(item.net)
+    assert np.mean(found) == pytest.approx(500, rel=0.07)
+
+
+def test_intervals_hold_what_was_planted() -> None:
+    held = []
+    for number in range(300):
+        rng = np.random.default_rng([9, number])
+        copies = float(np.exp(rng.uniform(np.log(500), np.log(50_000))))
+        n_events = int(np.exp(rng.uniform(np.log(50), np.log(2000))))
+        gain = float(rng.choice(GAINS))
+        item = profile(Cells(n_events, copies), rng, gain=gain, calibration=beads(gain, rng))
+        assert item.net_interval is not None
+        held.append(item.net_interval.low <= copies <= item.net_interval.high)
+    # 95 % of 300, within three standard errors on either side.
+    assert 0.91 <= np.mean(held) <= 0.99
+
+
+def test_the_calibration_widens_the_interval() -> None:
+    def width(leaflet_sd: float) -> float:
+        rng = np.random.default_rng(4)
+        own = beads(13.0, rng, leaflet_sd=leaflet_sd)
+        interval = profile(Cells(5000, 5000), rng, calibration=own).net_interval
+        assert interval is not None
+        return interval.high - interval.low
+
+    assert width(0.05) > 2 * width(0.005)
+
+
+def test_what_is_at_background_has_no_density() -> None:
+    rng = np.random.default_rng(3)
+    found = [profile(Cells(200, 0.0), rng, calibration=beads(13.0, rng)) for _ in range(20)]
+    assert {item.status for item in found} == {AntigenStatus.NEG}
+    assert sum(item.net is None for item in found) >= 4
+    above = [item.net_interval for item in found if item.net_interval is not None]
+    # Of two-sided intervals one in forty lies above by chance.
+    assert sum(interval.low > 0 for interval in above) <= 2
+
+
+def test_an_fmo_is_preferred_to_cells_of_the_tube_and_told() -> None:
+    rng = np.random.default_rng(1)
+    own = beads(13.0, rng)
+    with_fmo = profile(Cells(500, 5000), rng, calibration=own)
+    without = profile(Cells(500, 5000), rng, calibration=own, fmo=False)
+    assert with_fmo.background is not None and with_fmo.background.kind == "fmo"
+    assert without.background is not None and without.background.kind == "internal"
+    assert "INTERNAL_NEGATIVE" in without.flags and "INTERNAL_NEGATIVE" not in with_fmo.flags
+
+
+def test_an_fmo_of_another_voltage_is_no_control() -> None:
+    rng = np.random.default_rng(1)
+    item = profile(Cells(500, 5000), rng, channel=replace(CHANNEL, voltage=480.0))
+    assert item.background is not None and item.background.kind == "internal"
+    assert "CONTROL_OF_OTHER_SETTINGS:fmo" in item.flags
+
+
+def test_outside_the_beads_a_density_is_flagged() -> None:
+    rng = np.random.default_rng(2)
+    own = beads(13.0, rng)
+    dim, bright = (profile(Cells(500, copies), rng, calibration=own) for copies in (0.0, 200_000.0))
+    assert "EXTRAPOLATED" in bright.flags
+    # 25 photo-electrons of a cell without antigen are as many as 500 molecules make.
+    assert dim.status is AntigenStatus.NEG
+
+
+def test_without_beads_there_are_ratios_and_no_molecules() -> None:
+    rng = np.random.default_rng(5)
+    item = profile(Cells(1000, 5000), rng, normal=Cells(1000, 10_000))
+    assert item.unit == "a.u." and item.calibrator == "" and "NO_CALIBRATION" in item.flags
+    assert item.ratio_to_reference is not None and item.ratio_to_negative is not None
+    value, interval = item.ratio_to_reference
+    # Of medians with what cells shine by themselves: (250 + 25) / (500 + 25).
+    assert value == pytest.approx(275 / 525, rel=0.1)
+    assert interval.low < value < interval.high
+    assert item.ratio_to_negative[0] == pytest.approx(275 / 25, rel=0.1)
+    assert item.relative == pytest.approx(0.5, rel=0.1)
+
+
+def test_few_cells_have_no_status() -> None:
+    rng = np.random.default_rng(6)
+    own = beads(13.0, rng)
+    assert profile(Cells(19, 5000), rng, calibration=own).status is None
+    few = profile(Cells(20, 5000), rng, calibration=own)
+    assert few.status is not None and "QUALITATIVE" in few.flags
+    enough = profile(Cells(50, 5000), rng, calibration=own)
+    assert "QUALITATIVE" not in enough.flags
+
+
+def test_dim_needs_normal_cells_or_a_density_with_its_source() -> None:
+    rng = np.random.default_rng(7)
+    own = beads(13.0, rng)
+    without = profile(Cells(500, 2500), rng, calibration=own)
+    assert without.status is AntigenStatus.NO_REFERENCE
+    few = profile(Cells(500, 2500), rng, normal=Cells(49, 20_000), calibration=own)
+    assert few.status is AntigenStatus.NO_REFERENCE
+    beside = profile(Cells(500, 2500), rng, normal=Cells(50, 20_000), calibration=own)
+    assert beside.status is AntigenStatus.DIM and beside.reference_source == "same tube"
+    told = replace(RULE, reference_density=20_000.0, reference_source="20 healthy donors")
+    by_number = profile(Cells(500, 2500), rng, calibration=own, rule=told)
+    assert by_number.status is AntigenStatus.DIM
+    assert by_number.reference_source == "20 healthy donors"
+    uncalibrated = profile(Cells(500, 2500), rng, rule=told)
+    assert uncalibrated.status is AntigenStatus.NO_REFERENCE
+
+
+def test_histograms_hold_every_event() -> None:
+    rng = np.random.default_rng(8)
+    item = profile(Cells(500, 3000), rng, normal=Cells(80, 9000), calibration=beads(13.0, rng))
+    counted = {(own.population, own.source): sum(own.counts) for own in item.histograms}
+    assert counted == {
+        ("blasts", ""): 500,
+        ("normal B", ""): 80,
+        ("T", ""): 2000,
+        ("fmo", "fmo"): 1000,
+    }
+    for own in item.histograms:
+        assert own.scale == "ABC" and len(own.edges) == len(own.counts) + 1
+        assert list(own.edges) == sorted(own.edges)
+
+
+def test_the_order_of_cells_does_not_matter() -> None:
+    one, other = (
+        profile(Cells(500, 3000), np.random.default_rng(11), calibration=None) for _ in range(2)
+    )
+    assert (one.net, one.net_interval) == (other.net, other.net_interval)
