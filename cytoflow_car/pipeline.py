@@ -377,6 +377,7 @@ def _antigen_context(job: SampleJob, gated: GatedSpecimen) -> AntigenContext:
         for marker in markers
     }
     return AntigenContext(
+        job.sample_id,
         gated.tree,
         prepared,
         sample.instrument,

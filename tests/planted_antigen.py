@@ -119,6 +119,7 @@ def profile(
             ),
         )
     context = AntigenContext(
+        "specimen",
         PopulationTree(tuple(populations), np.ones(start, dtype=bool)),
         prepared,
         CYTOMETER,

@@ -93,7 +93,8 @@ def _judge(
         return AntigenChange.GAIN, told if rose else positive
     if ratio is None:
         # An unchanged share of positive cells may hide a density that fell.
-        return AntigenChange.NOT_COMPARABLE, "NO_CALIBRATION"
+        reason = "AT_BACKGROUND" if before.calibrator else "NO_CALIBRATION"
+        return AntigenChange.NOT_COMPARABLE, reason
     return AntigenChange.UNCHANGED, told
 
 

@@ -39,6 +39,8 @@ class AntigenContext:
 
     Attributes
     ----------
+    sample_id
+        The specimen.
     tree, prepared
         Populations and their events.
     instrument
@@ -55,6 +57,7 @@ class AntigenContext:
         Of the bootstrap.
     """
 
+    sample_id: str
     tree: PopulationTree
     prepared: PreparedEvents
     instrument: str
@@ -117,8 +120,10 @@ def profile_antigen(rule: AntigenRule, context: AntigenContext) -> AntigenProfil
         )
     channel = context.channel(rule.marker)
     chosen = context.calibrations.get(rule.marker, ChosenCalibration(None, ("NO_CALIBRATION",)))
-    rng = np.random.default_rng([context.seed, *rule.name.encode()])
-    conversion = _conversion(chosen, context.calibration_rule, rng)
+    # Cells are drawn anew for each specimen; beads that several share alike, since what
+    # their line errs by is the same.
+    rng = np.random.default_rng([context.seed, *f"{context.sample_id} {rule.name}".encode()])
+    conversion = _conversion(chosen, context.calibration_rule, context.seed)
     values = context.values(rule.population, rule.marker)
     profile = AntigenProfile(
         antigen=rule.name,
@@ -131,10 +136,11 @@ def profile_antigen(rule: AntigenRule, context: AntigenContext) -> AntigenProfil
         n_events=int(values.size),
         flags=tuple(dict.fromkeys((*context.tree[rule.population].flags, *chosen.flags))),
     )
-    negative = _choose_background(rule, context, channel, chosen)
+    negative, doubts = _choose_background(rule, context, channel, chosen)
     profile = replace(profile, histograms=_histograms(rule, context, conversion, negative))
     if values.size < rule.cutoffs.least_events:
-        return _flag(profile, "FEW_EVENTS")
+        return _flag(profile, "FEW_CELLS")
+    profile = _flag(profile, *doubts)
     if values.size < rule.cutoffs.qualitative_events:
         profile = _flag(profile, "QUALITATIVE")
     if chosen.use is not None:
@@ -142,9 +148,7 @@ def profile_antigen(rule: AntigenRule, context: AntigenContext) -> AntigenProfil
         if not low <= float(np.median(values)) <= high:
             profile = _flag(profile, "EXTRAPOLATED")
     profile = _describe(profile, values, conversion, context.confidence, rng)
-    if negative is None:
-        profile = _flag(profile, "NO_BACKGROUND")
-    else:
+    if negative is not None:
         profile = _subtract(profile, rule, values, negative, conversion, context.confidence, rng)
     profile = _relate(profile, rule, context, values, conversion, rng)
     scale = context.prepared.scales[rule.marker]
@@ -188,13 +192,12 @@ class _Negative:
     source: str
     n_events: int
     values: Values
-    flags: tuple[str, ...] = ()
 
 
 def _choose_background(
     rule: AntigenRule, context: AntigenContext, channel: Channel, chosen: ChosenCalibration
-) -> _Negative | None:
-    """Return the best of the controls, else the negative population of the tube."""
+) -> tuple[_Negative | None, list[str]]:
+    """Return the best of the controls, else the negative population of the tube; and doubts."""
     flags: list[str] = []
     fitting = []
     for control in context.controls:
@@ -217,22 +220,21 @@ def _choose_background(
         kind: BackgroundKind = "fmo" if best.kind == "fmo" else "isotype"
         if kind == "isotype" and not indirect:
             flags.append("ISOTYPE_ONLY")
-        return _Negative(kind, best.sample_id, best.n_events, best.values, tuple(flags))
+        return _Negative(kind, best.sample_id, best.n_events, best.values), flags
     values = context.values(rule.negative, rule.marker)
     if values.size < rule.cutoffs.least_background:
-        return None
-    flags.append("INTERNAL_NEGATIVE")
-    return _Negative("internal", rule.negative, int(values.size), values, tuple(flags))
+        return None, [*flags, "NO_BACKGROUND"]
+    own = _Negative("internal", rule.negative, int(values.size), values)
+    return own, [*flags, "INTERNAL_NEGATIVE"]
 
 
-def _conversion(
-    chosen: ChosenCalibration, rule: CalibrationRule, rng: np.random.Generator
-) -> _Conversion:
+def _conversion(chosen: ChosenCalibration, rule: CalibrationRule, seed: int) -> _Conversion:
     nothing = np.zeros(rule.draws)
     if chosen.use is None:
         return _Conversion("a.u.", lambda values: values, nothing, nothing, 0.0)
     calibration = chosen.use.calibration
     line = calibration.line
+    rng = np.random.default_rng([seed, *chosen.use.sample_id.encode()])
     freedom = max(line.n_peaks - 2, 1)
     # Student's t: both errors were estimated from the same residuals.
     wide = np.sqrt(freedom / rng.chisquare(freedom, rule.draws))
@@ -286,10 +288,9 @@ def _subtract(
     """Subtract the background after conversion, and count what lies above it."""
     middle, high = conversion.convert(np.quantile(negative.values, [0.5, 0.95])).tolist()
     threshold = float(np.quantile(negative.values, rule.cutoffs.background_quantile))
-    flags = [*negative.flags]
     if math.isnan(middle):
         # A background around 0 has no logarithm, and no molecules either.
-        flags.append("BACKGROUND_NOT_POSITIVE")
+        profile = _flag(profile, "BACKGROUND_NOT_POSITIVE")
         middle = 0.0
     background = Background(
         negative.kind, negative.source, negative.n_events, middle, _number(high), threshold
@@ -309,7 +310,6 @@ def _subtract(
         draws=net_draws,
         n_positive=n_positive,
         positive_percent=100.0 * n_positive / values.size,
-        flags=tuple(dict.fromkeys((*profile.flags, *flags))),
     )
 
 
@@ -462,5 +462,5 @@ def _number(value: float) -> float | None:
     return None if math.isnan(value) else value
 
 
-def _flag(profile: AntigenProfile, flag: str) -> AntigenProfile:
-    return replace(profile, flags=tuple(dict.fromkeys((*profile.flags, flag))))
+def _flag(profile: AntigenProfile, *flags: str) -> AntigenProfile:
+    return replace(profile, flags=tuple(dict.fromkeys((*profile.flags, *flags))))

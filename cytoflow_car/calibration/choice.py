@@ -70,7 +70,7 @@ def _hold_to_rule(
         refused = rule.older == "refuse"
     calibration = use.calibration
     if calibration.n_events < rule.least_beads:
-        found.append(f"FEW_BEADS:{calibration.n_events}")
+        found.append(f"FEW_BEAD_EVENTS:{calibration.n_events}")
     failed = dict.fromkeys(flag.partition(":")[0] for flag in calibration.flags)
     found.extend(f"CALIBRATION_CHECK:{name}" for name in failed)
     refused = refused or (bool(failed) and rule.failed_checks == "refuse")

@@ -49,7 +49,8 @@ class Density:
         found = replace(found, value=profile.median, interval=profile.interval)
         background = profile.background
         if background is None:
-            return _with_value(found)
+            # With whatever the cells shine by themselves, it is no density.
+            return _no_value(found)
         found = replace(
             found,
             background=background.value,
@@ -109,7 +110,7 @@ class DensityRatio:
                 found,
                 status=Status.NOT_DONE,
                 value_reported="not done",
-                flags=(*found.flags, f"NO_{self.to.upper()}"),
+                flags=(*found.flags, f"NOT_MEASURED:{self.to}"),
             )
         value, interval = ratio
         return _with_value(replace(found, value=value, interval=interval))
@@ -130,7 +131,7 @@ def _withheld(name: str, profile: AntigenProfile, unit: str) -> Measurement:
         n_events=profile.n_events,
         flags=profile.flags,
     )
-    if "FEW_EVENTS" in profile.flags:
+    if "FEW_CELLS" in profile.flags:
         status = Status.INSUFFICIENT if profile.n_events else Status.EMPTY_PARENT
         return replace(found, status=status, value_reported="insufficient cells")
     if "POPULATION_NOT_DETECTED" in profile.flags:

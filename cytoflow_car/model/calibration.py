@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Literal
 
 import numpy as np
@@ -236,7 +235,7 @@ class Calibration:
     line: LineFit
     mef: MefFit | None
     flags: tuple[str, ...] = ()
-    provenance: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    provenance: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def mfi_range(self) -> tuple[float, float]:

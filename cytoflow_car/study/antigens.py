@@ -30,7 +30,7 @@ class _Seen:
 def compare_with_baselines(
     study: Study, templates: Mapping[str, Template], results: Iterable[SampleResult]
 ) -> dict[Key, AntigenComparison]:
-    """Compare each antigen with that of the patient's baseline under the same template.
+    """Compare each antigen with that of the same name of the patient's baseline.
 
     A baseline itself, a patient without one, and a specimen without the population have none.
     """
@@ -45,37 +45,43 @@ def compare_with_baselines(
         if not after.profile.n_events or "POPULATION_NOT_DETECTED" in after.profile.flags:
             continue
         _, template, antigen = key
-        baseline = _find_baseline(after.row, study, template)
-        if baseline is None or (baseline.sample_id, template, antigen) not in seen:
+        before = _find_baseline(after.row, antigen, study, seen)
+        if before is None:
             continue
-        before = seen[baseline.sample_id, template, antigen]
         rule = next(item for item in templates[template].antigens if item.name == antigen)
         found[key] = compare_antigen(
             before.profile,
             after.profile,
             rule.cutoffs,
-            baseline=baseline.sample_id,
+            baseline=before.row.sample_id,
             obstacle=_obstacle(before.row, after.row, rule, study),
             confidence=templates[template].confidence,
         )
     return found
 
 
-def _find_baseline(row: SheetRow, study: Study, template: str) -> SheetRow | None:
-    """Return the patient's baseline, of the same specimen type where there is one, else marrow."""
+def _find_baseline(
+    row: SheetRow, antigen: str, study: Study, seen: Mapping[Key, _Seen]
+) -> _Seen | None:
+    """Return the antigen of the patient's baseline.
+
+    Of the same tube, and of the same specimen type where there is one, else of marrow: the antigens
+    of fluid are compared with those of the marrow, whose template has them under the same name.
+    """
     if row.baseline or not row.patient_id:
         return None
     fitting = [
         other
         for other in study.rows
         if other.baseline
-        and other.role == "specimen"
+        and other.is_analysed
         and other.use == "report"
-        and other.patient_id == row.patient_id
-        and template in other.templates
+        and (other.patient_id, other.tube) == (row.patient_id, row.tube)
+        and other.specimen in (row.specimen, "BM")
     ]
     fitting.sort(key=lambda other: other.specimen != row.specimen)
-    return fitting[0] if fitting else None
+    keys = ((other.sample_id, name, antigen) for other in fitting for name in other.templates)
+    return next((seen[key] for key in keys if key in seen), None)
 
 
 def _obstacle(before: SheetRow, after: SheetRow, rule: AntigenRule, study: Study) -> str:

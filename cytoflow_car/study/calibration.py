@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib import metadata
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -142,7 +141,7 @@ def _calibrate_channel(
         "beads_sha256": hash_file(path),
         "kit_sha256": kit.sha256,
     }
-    calibration = replace(calibration, provenance=MappingProxyType(provenance))
+    calibration = replace(calibration, provenance=provenance)
     return BeadRun(channel.detector, values, found, calibration, None)
 
 

@@ -17,6 +17,7 @@ from cytoflow_car.study.cells import nearest
 from cytoflow_car.study.controls import find_controls
 from cytoflow_car.study.records import CONTROL_ROLES, SheetRow, Study
 from cytoflow_car.study.spillover import read_spillover
+from cytoflow_car.tables.kit_file import read_kit
 from cytoflow_car.template import Template, load_template
 
 Headers = Mapping[str, FileHeader]
@@ -60,6 +61,7 @@ def check_study(study: Study, templates_folder: Path | None = None) -> tuple[Fin
         if row.sample_id in headers:
             findings.extend(_check_file(row, headers[row.sample_id], templates))
         findings.extend(_check_blood_count(row))
+        findings.extend(_check_kit(row))
         findings.extend(_check_templates_of(row, study, templates))
     findings.extend(_check_content(rows, headers))
     findings.extend(_check_patients(study))
@@ -139,6 +141,14 @@ def _check_file(row: SheetRow, header: FileHeader, templates: Templates) -> Iter
 def _check_blood_count(row: SheetRow) -> Iterator[Finding]:
     for doubt in find_count_doubts(row):
         yield _warning(row, doubt.message, doubt.column)
+
+
+def _check_kit(row: SheetRow) -> Iterator[Finding]:
+    if row.role == "calibration_beads" and row.kit is not None:
+        try:
+            read_kit(row.kit)
+        except CytoflowCarError as error:
+            yield _error(row, str(error), "kit")
 
 
 def _check_templates_of(row: SheetRow, study: Study, templates: Templates) -> Iterator[Finding]:
