@@ -462,7 +462,7 @@ def _reasons_for_review(tree: PopulationTree, below: float) -> tuple[str, ...]:
         f"{item.name}: {item.placement.reason}"
         for item in tree
         if item.placement is not None
-        and item.placement.confidence < below
+        and item.placement.is_unsure(below)
         # Labels are counted one by one, and their limits stand on the measurements.
         and item.placement.method not in ("boolean", "reference", "cluster")
     )

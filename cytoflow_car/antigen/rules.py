@@ -84,6 +84,9 @@ class AntigenRule:
         between two specimens, they make these NOT_COMPARABLE.
     requires
         Assay that must find the population; empty for none.
+    compared
+        Whether it is compared with the patient's baseline; normal cells of one day are no measure
+        of another's.
     cutoffs
         See `AntigenCutoffs`.
     """
@@ -99,6 +102,7 @@ class AntigenRule:
     reference_source: str = ""
     masking: tuple[str, ...] = ()
     requires: str = ""
+    compared: bool = True
     cutoffs: AntigenCutoffs = AntigenCutoffs()
 
     @property

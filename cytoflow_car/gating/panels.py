@@ -172,7 +172,7 @@ def _draw_panel(
         ),
         control=_control_curve(control, axes[0], rows.size) if control else None,
         caption=f"{placement.method}: {placement.reason}; confidence {placement.confidence:.2g}",
-        sure=placement.confidence >= review_below,
+        sure=not placement.is_unsure(review_below),
         corners=tuple((rule.quadrants or {}).values()),
         kept=_kept(face, axes),
         control_name=f"{control.kind} {control.sample_id}" if control else "",
@@ -210,7 +210,7 @@ def _draw_labels(
         labels=(f"{name} {share:.3g} %",),
         control=None,
         caption=f"cluster: {', '.join(rule.gate.labels)}; confidence {placement.confidence:.2g}",
-        sure=placement.confidence >= review_below,
+        sure=not placement.is_unsure(review_below),
     )
 
 

@@ -59,6 +59,9 @@ class PopulationRule:
     placed_for
         Whose events the gate is placed on: this specimen's, or those of all specimens of its batch
         or patient together, once for all of them.
+    review
+        Whether an unsure gate sends the specimen to review; False for a population that only
+        serves others, which few wrong events do not harm.
     agreement
         Mean F1 with the drawn gate that the method reached in learning; None where nothing was
         learned. No placement is surer, and a gate that stays where it was drawn is as sure.
@@ -70,6 +73,7 @@ class PopulationRule:
     quadrants: Mapping[str, str] | None = None
     description: str = ""
     placed_for: Literal["specimen", "batch", "patient"] = "specimen"
+    review: bool = True
     agreement: float | None = None
 
     @property
@@ -177,7 +181,7 @@ def gate_events(
                 _add(done, rule, dict.fromkeys(rule.names, _NO_ROWS), kept, None, (why_not,))
                 continue
         if placement.method != "override":
-            placement = _as_learned(rule, placement)
+            placement = replace(_as_learned(rule, placement), reviewed=rule.review)
         for name in rule.names:
             placements[name] = placement
         inside = _rows_inside(rule, placement.gate, members_of, above, done, clusters)

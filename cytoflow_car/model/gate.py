@@ -223,6 +223,8 @@ class Placement:
         What a control has inside the gate; None where the gate rests on none.
     false_positives
         What the method itself lets through; None where it was not measured.
+    reviewed
+        Whether an unsure gate sends the specimen to review; False for one that only serves others.
     """
 
     gate: Gate
@@ -233,6 +235,11 @@ class Placement:
     flags: tuple[str, ...] = ()
     background: Background | None = None
     false_positives: FalsePositives | None = None
+    reviewed: bool = True
+
+    def is_unsure(self, review_below: float) -> bool:
+        """Tell whether a person should look at the gate."""
+        return self.reviewed and self.confidence < review_below
 
 
 def _same_length(*fields: tuple[object, ...]) -> None:

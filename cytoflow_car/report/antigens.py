@@ -6,7 +6,6 @@ import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -26,6 +25,7 @@ _NORMAL = (190, 90, 0)
 # Of neighbouring bins, since a bin of few cells is mostly chance.
 _SMOOTH = np.array([1.0, 2.0, 3.0, 2.0, 1.0]) / 9.0
 _MARGIN = 3
+_DASH, _DASH_GAP = 7.0, 5.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -128,10 +128,19 @@ def _draw_strip(
         if histogram.source or (internal and histogram.population == background.source):  # type: ignore[union-attr]
             draw.line(points, CONTROL, 2)
         elif histogram.population == profile.reference_population:
-            for start, end in list(pairwise(points))[::2]:
-                draw.line([start, end], _NORMAL, 2)
+            _draw_dashes(draw, points)
     draw.rectangle((_LEFT, top, _LEFT + _WIDE, bottom), outline=_FRAME)
     _draw_axis(draw, bottom, profile.histograms[0], profile.unit, shown)
+
+
+def _draw_dashes(draw: ImageDraw.ImageDraw, points: list[tuple[float, float]]) -> None:
+    """Draw a dashed line of which every dash is as long as the others."""
+    x, y = np.asarray(points).T
+    way = np.concatenate([[0.0], np.cumsum(np.hypot(np.diff(x), np.diff(y)))])
+    for start in np.arange(0.0, way[-1], _DASH + _DASH_GAP):
+        along = np.linspace(start, min(start + _DASH, way[-1]), 4)
+        dash = np.column_stack([np.interp(along, way, x), np.interp(along, way, y)])
+        draw.line([tuple(point) for point in dash.tolist()], _NORMAL, 2)
 
 
 def _outline(heights: Values, shown: tuple[int, int], bottom: int) -> list[tuple[float, float]]:
@@ -157,7 +166,9 @@ def _draw_axis(
         place = float(np.interp(value, edges, np.arange(edges.size)))
         x = _LEFT + (place - low) / (high - low + 1) * _WIDE
         draw.line([(x, bottom), (x, bottom + 5)], _FRAME)
-        draw.text((x, bottom + 14), f"{value:,.0f}", QUIET, font(12), "mm")
+        # The first bin holds what lies below it, too.
+        told = f"≤ {value:,.0f}" if low == 0 and value == edges[0] else f"{value:,.0f}"
+        draw.text((x, bottom + 14), told, QUIET, font(12), "mm")
     label = "antibodies bound per cell (ABC)" if unit == "ABC" else unit
     draw.text((_LEFT + _WIDE / 2, bottom + 30), label, QUIET, font(12), "mm")
 

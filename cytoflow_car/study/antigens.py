@@ -45,10 +45,12 @@ def compare_with_baselines(
         if not after.profile.n_events or "POPULATION_NOT_DETECTED" in after.profile.flags:
             continue
         _, template, antigen = key
+        rule = next(item for item in templates[template].antigens if item.name == antigen)
+        if not rule.compared:
+            continue
         before = _find_baseline(after.row, antigen, study, seen)
         if before is None:
             continue
-        rule = next(item for item in templates[template].antigens if item.name == antigen)
         found[key] = compare_antigen(
             before.profile,
             after.profile,
@@ -123,7 +125,8 @@ def antigen_pictures(
             for row in rows:
                 profiles = {p.antigen: p for p in found[row.sample_id, template].antigens}
                 change = compared.get((row.sample_id, template, rule.name))
-                if profiles[rule.name].histograms:
+                # Fewer cells show nothing.
+                if profiles[rule.name].n_events >= rule.cutoffs.least_events:
                     name = row.sample_id + (" (baseline)" if row.baseline else "")
                     told = "" if change is None else f"{change.change}: {change.reason}"
                     strips.append(AntigenStrip(name, profiles[rule.name], told))

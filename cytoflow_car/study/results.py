@@ -331,7 +331,7 @@ def _gate_rows(results: Iterable[SampleResult], review_below: Mapping[str, float
                     "reason": placed.reason,
                     "source": placed.source,
                     "geometry": gate_to_json(placed.gate),
-                    "review": "yes" if placed.confidence < review_below[result.template] else "",
+                    "review": "yes" if placed.is_unsure(review_below[result.template]) else "",
                 }
             yield row
 
