@@ -86,6 +86,7 @@ def profile(
     normal: Cells | None = None,
     n_t: int = 2000,
     fmo: bool = True,
+    isotype: bool = False,
     calibration: Calibration | None = None,
     rule: AntigenRule = RULE,
     channel: Channel = CHANNEL,
@@ -110,13 +111,11 @@ def profile(
     stained = ChosenCalibration(None, ("NO_CALIBRATION",))
     if calibration is not None:
         stained = ChosenCalibration(CalibrationUse("beads", calibration, same_batch=True))
-    controls = ()
-    if fmo:
+    controls = []
+    for kind in [*(["fmo"] if fmo else []), *(["isotype"] if isotype else [])]:
         own = np.sort(shine(np.zeros(max(1000, blasts.n)), gain, rng))
-        controls = (
-            AntigenControl(
-                rule.name, "fmo", "fmo", own.size, own, 500.0, CYTOMETER, same_batch=True
-            ),
+        controls.append(
+            AntigenControl(rule.name, kind, kind, own.size, own, 500.0, CYTOMETER, same_batch=True)
         )
     context = AntigenContext(
         "specimen",
@@ -124,7 +123,7 @@ def profile(
         prepared,
         CYTOMETER,
         {"CD22": stained},
-        controls,
+        tuple(controls),
         CalibrationRule(),
         0.95,
         int(rng.integers(1 << 31)),

@@ -81,7 +81,7 @@ def compare(study: Path, truth: Path, results: Path) -> Verdict:
     """Compare the results of a study with its truth, row by row."""
     sheet = pd.read_csv(study / "samples.csv")[["file", "sample_id"]]
     told = pd.read_csv(truth).merge(sheet, on="file")
-    # Density, and the calibration by beads that it needs, are no results of a run yet.
+    # Densities are compared without their background, and calibrations stand in another table.
     told = told[~told["unit"].isin(["ABC", "log10"])]
     measured = pd.read_csv(results / "measurements.csv")
     assert not measured.duplicated(["sample_id", "measurement"]).any()
@@ -142,6 +142,26 @@ def test_what_was_planted_in_a_cohort_is_found(cohort: tuple[Path, Path], result
     assert verdict.n_percents > 200
     assert verdict.n_zeros > 200
     assert verdict.holds, verdict
+
+
+def test_planted_densities_are_found(cohort: tuple[Path, Path], results: Path) -> None:
+    study, truth = cohort
+    sheet = pd.read_csv(study / "samples.csv")[["file", "sample_id"]]
+    told = pd.read_csv(truth).merge(sheet, on="file")
+    told = told[told["unit"] == "ABC"]
+    told["antigen"] = told["measurement"].str.removesuffix("_abc")
+    antigens = pd.read_csv(results / "antigens.csv")
+    joined = told.merge(antigens, on=["sample_id", "antigen"], suffixes=("_true", ""))
+    assert len(joined) == len(told)
+    measured = joined[(joined["n_events"] >= 50) & joined["net"].notna()]
+    error = (measured["net"] / measured["value"] - 1).abs()
+    fmo = measured["background_kind"] == "fmo"
+    # Below a thousand the background is as much as the antigen.
+    bright = measured["value"] >= 1000
+    assert (fmo & bright).sum() >= 8
+    assert error[fmo & bright].max() <= 0.07 and error[fmo].max() <= 0.2
+    # Cells of the tube take off what sticks without the antigen, and shine less than blasts.
+    assert (error[~fmo] <= 0.15).mean() >= 0.9
 
 
 def test_no_text_of_a_cohort_says_zero_or_calls_too_few_cells_negative(results: Path) -> None:

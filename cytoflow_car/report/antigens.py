@@ -167,7 +167,7 @@ def _draw_axis(
         x = _LEFT + (place - low) / (high - low + 1) * _WIDE
         draw.line([(x, bottom), (x, bottom + 5)], _FRAME)
         # The first bin holds what lies below it, too.
-        told = f"≤ {value:,.0f}" if low == 0 and value == edges[0] else f"{value:,.0f}"
+        told = f"<{value:,.0f}" if low == 0 and value == edges[0] else f"{value:,.0f}"
         draw.text((x, bottom + 14), told, QUIET, font(12), "mm")
     label = "antibodies bound per cell (ABC)" if unit == "ABC" else unit
     draw.text((_LEFT + _WIDE / 2, bottom + 30), label, QUIET, font(12), "mm")

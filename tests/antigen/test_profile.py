@@ -87,6 +87,21 @@ def test_an_fmo_of_another_voltage_is_no_control() -> None:
     assert "CONTROL_OF_OTHER_SETTINGS:fmo" in item.flags
 
 
+def test_an_indirect_assay_prefers_the_isotype() -> None:
+    """The second antibody sticks, too, which an FMO without it does not show."""
+    rng = np.random.default_rng(12)
+    direct = beads(13.0, rng)
+    indirect = replace(direct, kit=replace(direct.kit, indirect=True))
+    found = {}
+    for name, own in (("direct", direct), ("indirect", indirect)):
+        item = profile(Cells(500, 5000), rng, calibration=own, isotype=True)
+        assert item.background is not None
+        found[name] = item.background.kind, "ISOTYPE_ONLY" in item.flags
+    assert found == {"direct": ("fmo", False), "indirect": ("isotype", False)}
+    alone = profile(Cells(500, 5000), rng, calibration=direct, fmo=False, isotype=True)
+    assert "ISOTYPE_ONLY" in alone.flags
+
+
 def test_outside_the_beads_a_density_is_flagged() -> None:
     rng = np.random.default_rng(2)
     own = beads(13.0, rng)
