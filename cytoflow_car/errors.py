@@ -19,6 +19,7 @@
     ├── ClusteringError          events cannot be clustered or named
     ├── ReferenceError           a reference of normal specimens is missing, wrong or does not fit
     ├── CalibrationError         beads give no calibration, or it does not hold for these events
+    ├── OutcomeError             courses or times to events cannot be summarised as asked
     ├── InteropError             another program cannot be used, or its data not be taken over
     └── StudyError               the study folder (sheet, overrides …) is wrong
 
@@ -181,6 +182,12 @@ class CalibrationError(CytoflowCarError):
     """Beads or their kit give no calibration, or a calibration does not hold for these events."""
 
     code = "calibration"
+
+
+class OutcomeError(CytoflowCarError):
+    """A course, or times to events, cannot be summarised as asked: too little, or it would mislead."""
+
+    code = "outcome"
 
 
 class InteropError(CytoflowCarError):

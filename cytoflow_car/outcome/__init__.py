@@ -1,0 +1,1 @@
+"""What measurements mean over time: kinetics, persistence, recovery, survival."""
