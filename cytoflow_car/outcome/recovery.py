@@ -1,0 +1,134 @@
+"""B-cell aplasia and its end, and what else is followed by crossing a threshold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from cytoflow_car.outcome.series import SeriesPoint, known_points
+
+
+@dataclass(frozen=True, slots=True)
+class RecoveryDefinition:
+    """What counts as aplasia.
+
+    Attributes
+    ----------
+    name
+        By which results say what was in force.
+    specimen
+        PB or BM.
+    unit
+        Of the values and of `threshold`.
+    threshold
+        Values below it are aplasia.
+    threshold_is_aplasia
+        The threshold itself still is, too.
+    consecutive
+        So many positive results in a row confirm a recovery.
+    """
+
+    name: str
+    specimen: str
+    unit: str
+    threshold: float
+    threshold_is_aplasia: bool = False
+    consecutive: int = 2
+
+    def recovered(self, point: SeriesPoint) -> bool | None:
+        """Tell whether one result lies above aplasia; None where its limits leave that open."""
+        if point.quantified and point.value is not None:
+            above = point.value > self.threshold
+            return above or (point.value == self.threshold and not self.threshold_is_aplasia)
+        return False if point.loq is None or point.loq <= self.threshold else None
+
+
+#: Definitions by name. Percentages of the marrow need the denominator that the study names.
+DEFINITIONS = {
+    item.name: item
+    for item in (
+        RecoveryDefinition("bm_2_percent", "BM", "%", 2.0, threshold_is_aplasia=True),
+        RecoveryDefinition("pb_3_percent_of_lymphocytes", "PB", "%", 3.0),
+        RecoveryDefinition("pb_50_per_ul", "PB", "cells/uL", 50.0),
+    )
+}
+
+
+class RecoveryState(StrEnum):
+    """What a series says of recovery at its end."""
+
+    APLASIA = "APLASIA"
+    UNCONFIRMED = "UNCONFIRMED"
+    RECOVERED = "RECOVERED"
+    UNKNOWN = "UNKNOWN"
+
+
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """When aplasia ended, and when that was known.
+
+    Attributes
+    ----------
+    definition
+        Name of the definition in force.
+    after, by
+        Recovery lies after the last aplastic result and not later than the first positive of the
+        run. `after` is None without an aplastic result before it; `by` is None in aplasia.
+    known_on
+        Day of the result that confirmed it; None without one. Exposure to recovery in
+        time-dependent analyses begins here, not in the interval.
+    flags
+        NEVER_APLASTIC (no aplastic result before), LOST_AGAIN (aplastic results after a confirmed
+        recovery), TRANSIENT (a positive result that the next one did not confirm).
+    """
+
+    definition: str
+    state: RecoveryState
+    after: float | None = None
+    by: float | None = None
+    known_on: float | None = None
+    flags: tuple[str, ...] = ()
+
+
+def find_recovery(points: Iterable[SeriesPoint], definition: RecoveryDefinition) -> Recovery:
+    """Find the first confirmed recovery of one series.
+
+    Parameters
+    ----------
+    points
+        Of one series, in any order; results up to day 0, and those that cannot tell aplasia from
+        recovery, are passed over.
+
+    Raises
+    ------
+    OutcomeError
+        Two results on the same day, or a quantified one without value.
+    """
+    after: float | None = None
+    run: list[float] = []
+    found: Recovery | None = None
+    flags = []
+    for point in known_points(points):
+        recovered = definition.recovered(point)
+        if point.day <= 0 or recovered is None:
+            continue
+        if found is not None:
+            if not recovered:
+                flags.append("LOST_AGAIN")
+                break
+        elif recovered:
+            run.append(point.day)
+            if len(run) == definition.consecutive:
+                found = Recovery(definition.name, RecoveryState.RECOVERED, after, run[0], point.day)
+        else:
+            if run:
+                flags.append("TRANSIENT")
+            after, run = point.day, []
+    if found is None:
+        state = RecoveryState.APLASIA if after is not None else RecoveryState.UNKNOWN
+        state = RecoveryState.UNCONFIRMED if run else state
+        found = Recovery(definition.name, state, after, run[0] if run else None)
+    if found.by is not None and found.after is None:
+        flags.append("NEVER_APLASTIC")
+    return replace(found, flags=tuple(dict.fromkeys(flags)))
