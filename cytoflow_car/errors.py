@@ -185,7 +185,7 @@ class CalibrationError(CytoflowCarError):
 
 
 class OutcomeError(CytoflowCarError):
-    """A course, or times to events, cannot be summarised as asked: too little, or it would mislead."""
+    """A course or times to events cannot be summarised as asked: too little, or misleading."""
 
     code = "outcome"
 
