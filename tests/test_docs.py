@@ -220,7 +220,7 @@ def _flags_in_the_code() -> Iterator[str]:
 
     ``FEW_{name}`` counts as its table entry does.
     """
-    for floor in ("antigen", "calibration", "gating", "measure", "qc"):
+    for floor in ("antigen", "calibration", "gating", "measure", "outcome", "qc"):
         for path in (ROOT / "cytoflow_car" / floor).glob("*.py"):
             for text in _texts(path):
                 if flag := _FLAG.match(text):
