@@ -109,6 +109,11 @@ def test_the_documentation_builds_without_a_warning(tmp_path: Path) -> None:
         ("limits", columns.LOD_LIMITS),
         ("runs", columns.LOD_RUNS),
         ("peaks", columns.BEAD_PEAKS),
+        ("statistics", columns.STATISTICS),
+        ("adtte", columns.ADTTE),
+        ("tv", columns.TV),
+        ("landmark", columns.LANDMARK),
+        ("dictionary", columns.DICTIONARY),
     ],
 )
 def test_every_column_of_the_results_is_described(section: str, described: dict[str, str]) -> None:

@@ -34,6 +34,7 @@ COMMANDS = (
     "reference",
     "lod",
     "calibrate",
+    "outcome",
     "compare",
     "export",
 )

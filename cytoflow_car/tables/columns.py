@@ -345,6 +345,69 @@ LOD_RUNS: dict[str, str] = {
     "flags": "doubts, separated by ;",
 }
 
+STATISTICS: dict[str, str] = {
+    "endpoint": "parameter code, such as LFS",
+    "analysis": "survival, cumulative_incidence, events, log_rank, cox, firth, landmark_events, "
+    "landmark_firth, time_dependent_cox or time_dependent_firth",
+    "subject": "what patients are compared by; all for a curve, the event of an incidence",
+    "group": "of counts, the value of subject",
+    "at": "time of a curve, or landmark, in the unit of time",
+    "estimate": "probability (0 to 1), or hazard ratio; empty where it cannot be had",
+    "se": "standard error: of a probability, or of the logarithm of a hazard ratio",
+    "ci_low": "lower 95 % limit",
+    "ci_high": "upper 95 % limit",
+    "transform": "scale on which the interval is symmetric",
+    "statistic": "of a log-rank test, chi-square",
+    "p_value": "empty where nothing is tested",
+    "n": "patients",
+    "n_events": "events",
+    "person_time": "time in which they were followed, in the unit of time",
+    "method": "how it was found",
+    "immortal_time": "yes where patients were grouped by what was known only later: biased",
+    "flags": "doubts, separated by ;",
+    "reason": "why there is no estimate",
+}
+
+ADTTE: dict[str, str] = {
+    "STUDYID": "study",
+    "USUBJID": "patient",
+    "PARAMCD": "parameter code: OS, LFS …",
+    "PARAM": "what it means",
+    "STARTDT": "date of the origin; empty where only days are known",
+    "ADT": "date of event or censoring; empty where only days are known",
+    "AVAL": "time from the origin",
+    "AVALU": "its unit: DAYS or MONTHS",
+    "CNSR": "0 for an event, 1 for a censored patient, 2 for one with a competing event",
+    "EVENT": "1 for an event, else 0, as R and lifelines take it",
+    "EVNTDESC": "what happened",
+    "SRCDOM": "table that it is from",
+    "SRCVAR": "its column",
+    "SRCSEQ": "its row, as a spreadsheet shows it",
+}
+
+TV: dict[str, str] = {
+    "id": "patient",
+    "paramcd": "parameter code; a model takes the rows of one",
+    "tstart": "begin of the row, not included",
+    "tstop": "end of the row, included",
+    "event": "1 where the endpoint's event came at tstop; on no row but the last",
+}
+
+LANDMARK: dict[str, str] = {
+    "id": "patient; those whose follow-up ended at the landmark or before are left out",
+    "paramcd": "parameter code",
+    "time": "time from the landmark",
+    "event": "1 for an event, else 0",
+}
+
+DICTIONARY: dict[str, str] = {
+    "file": "table",
+    "column": "column",
+    "meaning": "what it holds",
+    "unit": "its unit; empty where it has none",
+    "source": "where it comes from",
+}
+
 #: What stands before the columns of `BEAD_PEAKS` in bead_peaks.csv of a run.
 BEAD_FILE: dict[str, str] = {
     "sample_id": "the beads",

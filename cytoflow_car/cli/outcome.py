@@ -1,0 +1,159 @@
+"""``outcome``: survival, hazard ratios and the tables that they are made from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import click
+
+if TYPE_CHECKING:
+    from cytoflow_car.outcome.analysis import Finding
+
+
+@click.command()
+@click.argument("source", type=click.Path(exists=True, path_type=Path), metavar="TABLE.csv")
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    required=True,
+    help="Folder for statistics and tables.",
+)
+@click.option("--id", "who", default="USUBJID", show_default=True, help="Column of patients.")
+@click.option(
+    "--unit",
+    type=click.Choice(["days", "months"]),
+    default="months",
+    show_default=True,
+    help="Unit of all times.",
+)
+@click.option(
+    "--endpoint",
+    "endpoints",
+    multiple=True,
+    required=True,
+    metavar="CODE=TIME[+TIME]:EVENT",
+    help="Columns of time (of several, the first that is known) and event (1 or 0, yes or no) of "
+    "an endpoint; again for more.",
+)
+@click.option(
+    "--group",
+    "groups",
+    multiple=True,
+    metavar="COLUMN[=VALUE][@TIME]",
+    help="Column to compare patients by, or whether they have a value in it, and when that was "
+    "known (0, the origin); again for more.",
+)
+@click.option(
+    "--becomes",
+    "becomings",
+    multiple=True,
+    metavar="NAME=COLUMN",
+    help="Column of the time at which a patient became something, empty for never; again for more.",
+)
+@click.option(
+    "--leave-out", default="", help="Regular expression: patients that it is found in are left out."
+)
+@click.option("--at", "times", multiple=True, type=float, help="Time of survival; again for more.")
+@click.option(
+    "--landmark", "landmarks", multiple=True, type=float, help="Landmark; again for more."
+)
+@click.option(
+    "--allow-immortal-time",
+    is_flag=True,
+    help="Also group by what was known only after the origin. These estimates are biased, and say "
+    "so.",
+)
+def outcome(
+    source: Path,
+    out: Path,
+    who: str,
+    unit: Literal["days", "months"],
+    endpoints: tuple[str, ...],
+    groups: tuple[str, ...],
+    becomings: tuple[str, ...],
+    leave_out: str,
+    times: tuple[float, ...],
+    landmarks: tuple[float, ...],
+    allow_immortal_time: bool,
+) -> None:
+    """Analyse times to events of TABLE.csv, one row a patient."""
+    from cytoflow_car.study.outcome_file import ColumnsOfOutcome, analyse_file, write_outcome
+
+    columns = ColumnsOfOutcome(
+        who,
+        dict(_endpoint(item) for item in endpoints),
+        dict(_group(item) for item in groups),
+        dict(_pair(item, "--becomes", "NAME=COLUMN") for item in becomings),
+        leave_out,
+    )
+    found = analyse_file(
+        source, columns, times=times, landmarks=landmarks, allow_immortal_time=allow_immortal_time
+    )
+    write_outcome(found, out, source=source, unit=unit, landmarks=landmarks)
+    for name, rows in found.left_out.items():
+        if rows:
+            numbers = ", ".join(map(str, rows))
+            click.echo(f"left out of {name}, without time or event: rows {numbers}", err=True)
+    for finding in found.findings:
+        click.echo(describe(finding, unit))
+    biased = [item for item in found.findings if item.is_biased and item.kind != "events"]
+    if biased:
+        names = ", ".join(dict.fromkeys(f"{item.kind} by {item.subject}" for item in biased))
+        click.echo(f"biased by immortal time: {names}. Landmark and time-dependent rows are not")
+    click.echo(f"tables: {out}")
+
+
+def describe(item: Finding, unit: str) -> str:
+    """Return a finding as a line of text."""
+    at = "" if item.at is None else f" at {item.at:g} {unit}"
+    name = f"{item.endpoint} {item.kind} {item.subject}{f' {item.label}' if item.label else ''}{at}"
+    found = item.estimate
+    if found is None:
+        return f"{name}: none, {item.reason}"
+    flags = f" [{'; '.join(found.flags)}]" if found.flags else ""
+    if item.kind in ("events", "landmark_events"):
+        return f"{name}: {found.n_events} of {found.n}{flags}"
+    parts = []
+    percent = item.kind in ("survival", "cumulative_incidence")
+    if item.statistic is not None:
+        parts.append(f"chi2 {item.statistic:.3f}")
+    if found.value is not None:
+        parts.append(f"{100 * found.value:.1f} %" if percent else _ratio(found.value))
+    elif item.statistic is None:
+        parts.append("no value")
+    if found.interval is not None:
+        ends = (found.interval.low, found.interval.high)
+        told = [f"{100 * end:.1f}" if percent else _ratio(end) for end in ends]
+        parts.append(f"({told[0]} to {told[1]}{f', {found.transform}' if found.transform else ''})")
+    if found.p_value is not None:
+        parts.append(f"p {found.p_value:.3g}")
+    return f"{name}: {' '.join(parts)}, {found.n_events} events of {found.n}{flags}"
+
+
+def _ratio(number: float) -> str:
+    return f"{number:.3f}" if number < 10_000 else f"{number:.4g}"
+
+
+def _endpoint(text: str) -> tuple[str, tuple[tuple[str, ...], str]]:
+    name, columns = _pair(text, "--endpoint", "CODE=TIME[+TIME]:EVENT")
+    times, colon, event = columns.partition(":")
+    if not (times and colon and event):
+        raise click.UsageError(f"--endpoint {text!r} is not CODE=TIME[+TIME]:EVENT")
+    return name, (tuple(times.split("+")), event)
+
+
+def _group(text: str) -> tuple[tuple[str, str], float]:
+    named, at, time = text.partition("@")
+    column, _, value = named.partition("=")
+    try:
+        return (column, value), float(time) if at else 0.0
+    except ValueError:
+        raise click.UsageError(f"--group {text!r} is not COLUMN[=VALUE][@TIME]") from None
+
+
+def _pair(text: str, option: str, form: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not (name and equals and value):
+        raise click.UsageError(f"{option} {text!r} is not {form}")
+    return name, value

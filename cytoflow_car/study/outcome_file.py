@@ -1,0 +1,284 @@
+"""Times to events from any table: which columns say what, and all that is written of them."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Literal
+
+import pandas as pd
+
+from cytoflow_car.errors import StudyError
+from cytoflow_car.fcs import hash_file
+from cytoflow_car.outcome.analysis import Becoming, Endpoint, Finding, Question, analyse_endpoint
+from cytoflow_car.outcome.follow_up import Covariate, FollowUp, SurvivalSetting
+from cytoflow_car.study.cells import nearest
+from cytoflow_car.study.output_folder import refuse_results_folder
+from cytoflow_car.tables.columns import ADTTE, LANDMARK, STATISTICS, TV
+from cytoflow_car.tables.outcomes import (
+    EndpointSource,
+    adtte_frame,
+    dictionary_frame,
+    landmark_frame,
+    statistics_frame,
+    tv_frame,
+)
+from cytoflow_car.tables.read import read_table
+from cytoflow_car.tables.write import write_csv
+
+TimeUnit = Literal["days", "months"]
+_NO_EVENT, _EVENT = ("", "0", "no", "false"), ("1", "yes", "true")
+#: What R writes for a value that is not known.
+_UNKNOWN = "NA"
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnsOfOutcome:
+    """Which column of a table says what.
+
+    Attributes
+    ----------
+    id
+        Patients.
+    endpoints
+        Parameter code to the columns of its time (of several, the first that is known) and of its
+        event.
+    groups
+        Column and value to the time from the origin at which it was known, 0 for the baseline; with
+        a value the group is whether patients have it, without one what they have.
+    becomings
+        Name to the column that says when a patient became it; empty cells for never.
+    leave_out
+        Regular expression; rows of patients that it is found in are left out. Empty for none.
+    """
+
+    id: str
+    endpoints: Mapping[str, tuple[tuple[str, ...], str]]
+    groups: Mapping[tuple[str, str], float]
+    becomings: Mapping[str, str]
+    leave_out: str = ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OutcomeOfFile:
+    """What a table says, and what came of it.
+
+    Attributes
+    ----------
+    left_out
+        By endpoint, the rows without a known time or event.
+    """
+
+    endpoints: tuple[Endpoint, ...]
+    becomings: tuple[Becoming, ...]
+    sources: Mapping[str, EndpointSource]
+    findings: tuple[Finding, ...]
+    left_out: Mapping[str, tuple[int, ...]]
+
+
+def analyse_file(
+    path: Path,
+    columns: ColumnsOfOutcome,
+    *,
+    times: Sequence[float] = (),
+    landmarks: Sequence[float] = (),
+    allow_immortal_time: bool = False,
+    setting: SurvivalSetting = SurvivalSetting(),
+) -> OutcomeOfFile:
+    """Read times to events from a table and analyse them.
+
+    Parameters
+    ----------
+    path
+        CSV or Parquet, one row a patient.
+    times
+        At which survival is told, in the table's unit of time.
+
+    Raises
+    ------
+    StudyError
+        A column is missing, or a cell cannot be read; every fault is told.
+    OutcomeError
+        Follow-ups that cannot be.
+    """
+    table = read_table(path)
+    faults: list[StudyError] = []
+    needed = [
+        columns.id,
+        *(name for times_of, event in columns.endpoints.values() for name in (*times_of, event)),
+        *(name for name, _ in columns.groups),
+        *columns.becomings.values(),
+    ]
+    for name in dict.fromkeys(needed):
+        if name not in table.columns:
+            faults.append(
+                StudyError(
+                    f"no column {name!r}",
+                    where=path.name,
+                    expected=", ".join(table.columns),
+                    advice=nearest(name, list(table.columns)),
+                )
+            )
+    if faults:
+        raise StudyError.of(faults)
+    rows = [
+        _Row(path.name, number, cells)
+        for number, cells in _rows(table)
+        if not (columns.leave_out and re.search(columns.leave_out, cells[columns.id]))
+    ]
+    left_out: dict[str, tuple[int, ...]] = {}
+    endpoints = []
+    for name, (times_of, event) in columns.endpoints.items():
+        known = [row for row in rows if row.is_known(times_of, event)]
+        endpoints.append(
+            Endpoint(name, tuple(_follow_ups(known, columns.id, times_of, event, faults)))
+        )
+        left_out[name] = tuple(row.number for row in rows if row not in known)
+    groups = tuple(
+        Covariate(f"{name}={value}" if value else name, _values(rows, columns.id, name, value), at)
+        for (name, value), at in columns.groups.items()
+    )
+    becomings = tuple(
+        Becoming(name, dict(_times(rows, columns.id, column, faults)))
+        for name, column in columns.becomings.items()
+    )
+    if faults:
+        raise StudyError.of(faults)
+    question = Question(tuple(times), tuple(landmarks), groups, becomings, allow_immortal_time)
+    numbers = {row.cells[columns.id]: row.number for row in rows}
+    return OutcomeOfFile(
+        tuple(endpoints),
+        becomings,
+        {
+            name: EndpointSource(f"time to {event}", path.name, event, numbers)
+            for name, (_, event) in columns.endpoints.items()
+        },
+        tuple(
+            finding
+            for endpoint in endpoints
+            for finding in analyse_endpoint(endpoint, question, setting)
+        ),
+        left_out,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    table: str
+    number: int
+    cells: Mapping[str, str]
+
+    def fault(self, column: str, expected: str) -> StudyError:
+        return StudyError(
+            f"{self.cells[column]!r}",
+            where=f"{self.table} row {self.number}, column {column}",
+            expected=expected,
+        )
+
+    def is_known(self, times: Sequence[str], event: str) -> bool:
+        """Tell whether time and event stand in the row, whatever they are."""
+        known = any(self.cells[column] not in ("", _UNKNOWN) for column in times)
+        return known and self.cells[event] != _UNKNOWN
+
+    def time(self, column: str) -> float | None:
+        try:
+            number = float(self.cells[column])
+        except ValueError:
+            return None
+        return number if math.isfinite(number) and number >= 0 else None
+
+
+def _rows(table: pd.DataFrame) -> Iterator[tuple[int, Mapping[str, str]]]:
+    for number, cells in enumerate(table.to_dict("records"), start=2):
+        yield number, {str(name): str(cell).strip() for name, cell in cells.items()}
+
+
+def _follow_ups(
+    rows: Sequence[_Row], who: str, times: Sequence[str], event: str, faults: list[StudyError]
+) -> Iterator[FollowUp]:
+    for row in rows:
+        time = next(column for column in times if row.cells[column] not in ("", _UNKNOWN))
+        days, told = row.time(time), row.cells[event].lower()
+        if not row.cells[who]:
+            faults.append(row.fault(who, "a patient"))
+        if days is None:
+            faults.append(row.fault(time, "a time of 0 or more"))
+        if told not in (*_NO_EVENT, *_EVENT):
+            faults.append(row.fault(event, "1 for an event, 0 or empty for none"))
+        if days is not None:
+            yield FollowUp(row.cells[who], days, event if told in _EVENT else "")
+
+
+def _values(rows: Sequence[_Row], who: str, column: str, value: str) -> dict[str, float | str]:
+    """Return whether patients have a value; without one numbers where all are, else texts.
+
+    A patient of whom it is not known is left out.
+    """
+    found = {
+        row.cells[who]: row.cells[column] for row in rows if row.cells[column] not in ("", _UNKNOWN)
+    }
+    if value:
+        return {patient: float(cell == value) for patient, cell in found.items()}
+    if all(re.fullmatch(r"[+-]?\d+(\.\d+)?", cell) for cell in found.values()):
+        return {patient: float(cell) for patient, cell in found.items()}
+    return dict(found)
+
+
+def _times(
+    rows: Sequence[_Row], who: str, column: str, faults: list[StudyError]
+) -> Iterator[tuple[str, float]]:
+    for row in rows:
+        if row.cells[column] not in ("", _UNKNOWN):
+            time = row.time(column)
+            if time is None:
+                faults.append(row.fault(column, "a time of 0 or more, or nothing"))
+            else:
+                yield row.cells[who], time
+
+
+def write_outcome(
+    found: OutcomeOfFile, out: Path, *, source: Path, unit: TimeUnit, landmarks: Sequence[float]
+) -> None:
+    """Write ``statistics.csv``, ``adtte.csv``, ``tv.csv``, landmarks, dictionary and record.
+
+    Raises
+    ------
+    StudyError
+        `out` lies in a results folder.
+    """
+    refuse_results_folder(out)
+    out.mkdir(parents=True, exist_ok=True)
+    own = {item.name: f"1 from when {item.name} was known, else 0" for item in found.becomings}
+    frames = {
+        "statistics.csv": (statistics_frame(found.findings), STATISTICS, "analysis"),
+        "adtte.csv": (
+            adtte_frame(source.stem, found.endpoints, found.sources, unit), ADTTE, source.name,
+        ),
+        "tv.csv": (tv_frame(found.endpoints, found.becomings), TV | own, source.name),
+    }  # fmt: skip
+    for at in landmarks:
+        frame = landmark_frame(found.endpoints, found.becomings, at)
+        frames[f"landmark_{at:g}.csv"] = (frame, LANDMARK | own, source.name)
+    tables = {
+        name: (list(map(str, frame.columns)), meanings, origin)
+        for name, (frame, meanings, origin) in frames.items()
+    }
+    in_time = ("at", "person_time", "AVAL", "tstart", "tstop", "time")
+    dictionary = dictionary_frame(tables, dict.fromkeys(in_time, unit))
+    for name, (frame, _, _) in frames.items():
+        write_csv(frame, out / name)
+    write_csv(dictionary, out / "dictionary.csv")
+    record = {
+        "cytoflow_car": metadata.version("cytoflow-car"),
+        "source_sha256": hash_file(source),
+        "unit": unit,
+        "endpoints": [item.name for item in found.endpoints],
+        "landmarks": list(landmarks),
+        "rows_left_out": {name: list(numbers) for name, numbers in found.left_out.items()},
+    }
+    (out / "outcome.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
