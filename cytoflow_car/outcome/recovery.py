@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from cytoflow_car.model.measurement import Status
 from cytoflow_car.outcome.series import SeriesPoint, known_points
 
 
@@ -41,7 +42,10 @@ class RecoveryDefinition:
         if point.quantified and point.value is not None:
             above = point.value > self.threshold
             return above or (point.value == self.threshold and not self.threshold_is_aplasia)
-        return False if point.loq is None or point.loq <= self.threshold else None
+        # What is not even detected lies below its LOD.
+        unseen = point.status in (Status.NOT_DETECTED, Status.DETECTED_BELOW_LOD)
+        limit = point.lod if unseen and point.lod is not None else point.loq
+        return False if limit is None or limit <= self.threshold else None
 
 
 #: Definitions by name. Percentages of the marrow need the denominator that the study names.

@@ -1,0 +1,448 @@
+"""Outcome tables of a run: one row a patient, a result, a course, an event, an interval."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+import pandas as pd
+
+from cytoflow_car.errors import StudyError
+from cytoflow_car.outcome.analysis import Becoming, Endpoint, Finding, Question, analyse_endpoint
+from cytoflow_car.outcome.follow_up import Covariate, FollowUp, SurvivalSetting
+from cytoflow_car.study.courses import (
+    CohortCourses,
+    CourseQuestion,
+    antigens_of,
+    follow_courses,
+    mrd_of,
+)
+from cytoflow_car.study.output_folder import refuse_results_folder
+from cytoflow_car.study.records import PatientFacts, Study
+from cytoflow_car.study.sheet import read_study
+from cytoflow_car.tables.columns import (
+    ADCP,
+    ADSL,
+    ADTTE,
+    COURSES,
+    LANDMARK,
+    PATIENTS_SUMMARY,
+    RECOVERIES,
+    STATISTICS,
+    TV,
+)
+from cytoflow_car.tables.outcomes import (
+    EndpointSource,
+    adtte_frame,
+    dictionary_frame,
+    landmark_frame,
+    statistics_frame,
+    tv_frame,
+)
+from cytoflow_car.tables.write import to_frame, write_csv
+
+Row = dict[str, object]
+_TITLES = {
+    "OS": "overall survival: time from infusion 1 to death",
+    "LFS": "leukemia-free survival: time from infusion 1 to relapse or death",
+}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CohortOutcome:
+    """What a run says of its patients' outcomes.
+
+    Attributes
+    ----------
+    frames
+        By file name, with what its columns mean and where they come from.
+    left_out
+        Patients without follow-up.
+    """
+
+    study: Study
+    courses: CohortCourses
+    endpoints: tuple[Endpoint, ...]
+    becomings: tuple[Becoming, ...]
+    findings: tuple[Finding, ...]
+    frames: Mapping[str, tuple[pd.DataFrame, Mapping[str, str], str]]
+    left_out: tuple[str, ...]
+
+
+def find_study(results: Path) -> Path:
+    """Return the study folder of a results folder: where its files lie.
+
+    Raises
+    ------
+    StudyError
+        The files of the run are no longer where they were.
+    """
+    try:
+        files = pd.read_csv(results / "files.csv", dtype=str, keep_default_na=False)
+    except OSError as fault:
+        raise StudyError(
+            "it holds no files.csv", where=results.name, expected="the folder of a run"
+        ) from fault
+    for path, way in zip(files["path"], files["from_results"], strict=True):
+        if way.endswith(path):
+            folder = (results / way.removesuffix(path)).resolve()
+            if (folder / "samples.csv").is_file():
+                return folder
+    raise StudyError(
+        "its study folder is not where it was",
+        where=results.name,
+        expected="samples.csv beside the files of the run",
+        advice="Name the folder with --study",
+    )
+
+
+def summarise_cohort(
+    results: Path,
+    folder: Path | None = None,
+    *,
+    times: Sequence[float] = (),
+    landmarks: Sequence[float] = (),
+    question: CourseQuestion | None = None,
+    setting: SurvivalSetting = SurvivalSetting(),
+) -> CohortOutcome:
+    """Follow every patient of a run, and analyse what became of them.
+
+    Parameters
+    ----------
+    results
+        Folder of a run.
+    folder
+        Its study folder; None for where the run's files lie.
+    times, landmarks
+        Days from infusion 1.
+
+    Raises
+    ------
+    StudyError
+        A folder is missing or wrong.
+    OutcomeError
+        Courses or follow-ups that cannot be.
+    """
+    question = question or CourseQuestion()
+    study = read_study(folder or find_study(results))
+    try:
+        measured = pd.read_parquet(results / "measurements.parquet")
+    except (OSError, ValueError) as fault:
+        raise StudyError("it holds no measurements.parquet", where=results.name) from fault
+    courses = follow_courses(measured, study, question)
+    patients = sorted(
+        {row.patient_id for row in study.rows if row.patient_id} | set(study.patients)
+    )
+    left_out: list[str] = []
+    endpoints = tuple(_endpoints(study, patients, left_out))
+    followed = {item.patient_id for endpoint in endpoints for item in endpoint.follow_ups}
+    becomings = tuple(_becomings(courses, followed))
+    groups = tuple(_groups(study, followed))
+    asked = Question(tuple(times), tuple(landmarks), groups, becomings)
+    findings = tuple(
+        finding for item in endpoints for finding in analyse_endpoint(item, asked, setting)
+    )
+    name = study.folder.name
+    sources = {
+        code: EndpointSource(title, "patients.csv", code.lower(), {})
+        for code, title in _TITLES.items()
+    }
+    own = {item.name: f"1 from when {item.name} was known, else 0" for item in becomings}
+    run, from_patients = "measurements of the run", "patients.csv"
+    frames: dict[str, tuple[pd.DataFrame, Mapping[str, str], str]] = {
+        "patients_summary.csv": (
+            _frame(_summaries(study, patients, measured, courses, question), PATIENTS_SUMMARY),
+            PATIENTS_SUMMARY, f"{run}, {from_patients}",
+        ),
+        "adsl.csv": (_frame(_adsl(study, name, patients), ADSL), ADSL, from_patients),
+        "adcp.csv": (_frame(_adcp(study, name, measured), ADCP), ADCP, run),
+        "courses.csv": (_frame(_course_rows(courses), COURSES), COURSES, run),
+        "recoveries.csv": (_frame(_recovery_rows(courses), RECOVERIES), RECOVERIES, run),
+        "adtte.csv": (adtte_frame(name, endpoints, sources, "days"), ADTTE, from_patients),
+        "tv.csv": (tv_frame(endpoints, becomings), TV | own, f"{from_patients}, {run}"),
+        "statistics.csv": (statistics_frame(findings), STATISTICS, "analysis"),
+    }  # fmt: skip
+    for at in landmarks:
+        landmark = landmark_frame(endpoints, becomings, at)
+        frames[f"landmark_{at:g}.csv"] = (landmark, LANDMARK | own, f"{from_patients}, {run}")
+    return CohortOutcome(
+        study, courses, endpoints, becomings, findings, frames, tuple(dict.fromkeys(left_out))
+    )
+
+
+def write_cohort(found: CohortOutcome, out: Path) -> None:
+    """Write every table of a cohort, the data dictionary and a record.
+
+    Raises
+    ------
+    StudyError
+        `out` lies in a results folder.
+    """
+    refuse_results_folder(out)
+    out.mkdir(parents=True, exist_ok=True)
+    tables = {
+        name: (list(map(str, frame.columns)), meanings, source)
+        for name, (frame, meanings, source) in found.frames.items()
+    }
+    days = ("at", "person_time", "AVAL", "tstart", "tstop", "time", "tmax", "tlast", "after", "by")
+    for name, (frame, _, _) in found.frames.items():
+        write_csv(frame, out / name)
+    write_csv(dictionary_frame(tables, dict.fromkeys(days, "days")), out / "dictionary.csv")
+    record = {
+        "cytoflow_car": metadata.version("cytoflow-car"),
+        "unit": "days",
+        "origin": "infusion 1",
+        "patients_without_follow_up": list(found.left_out),
+    }
+    (out / "outcome.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+
+
+def _frame(rows: Iterator[Row], columns: Mapping[str, str]) -> pd.DataFrame:
+    return to_frame(rows, list(columns))
+
+
+def _endpoints(study: Study, patients: Sequence[str], left_out: list[str]) -> Iterator[Endpoint]:
+    for code, ends in (("LFS", ("relapse", "death")), ("OS", ("death",))):
+        follow_ups = []
+        for patient in patients:
+            facts = study.patients.get(patient)
+            found = None if facts is None else _follow_up(facts, ends)
+            if found is None:
+                left_out.append(patient)
+            else:
+                follow_ups.append(found)
+        if follow_ups:
+            yield Endpoint(code, tuple(follow_ups))
+
+
+def _follow_up(facts: PatientFacts, ends: Sequence[str]) -> FollowUp | None:
+    """Return the first of some events, else the end of follow-up; None where neither is known."""
+    happened = [(facts.days[event], event) for event in ends if event in facts.days]
+    if happened:
+        day, event = min(happened)
+        return FollowUp(facts.patient_id, day, event) if day > 0 else None
+    known = [facts.days[name] for name in ("last_follow_up", "death") if name in facts.days]
+    return FollowUp(facts.patient_id, max(known)) if known and max(known) > 0 else None
+
+
+def _becomings(courses: CohortCourses, followed: set[str]) -> Iterator[Becoming]:
+    """Yield what patients become, from the day on which it was known."""
+    by_question: dict[str, dict[str, float]] = {}
+    for item in courses.b_cells:
+        name = f"recovered_{item.question.measurement}"
+        times = by_question.setdefault(f"{name}_{item.question.definition.name}", {})
+        if item.recovery.known_on is not None and item.patient_id in followed:
+            times[item.patient_id] = item.recovery.known_on
+    for name, times in by_question.items():
+        yield Becoming(name, times)
+
+
+def _groups(study: Study, followed: set[str]) -> Iterator[Covariate]:
+    """Yield what was known of patients before infusion 1 and is not the same in all."""
+    known = {name: study.patients[name] for name in followed}
+    tp53 = {
+        name: float(facts.tp53 == "mutated")
+        for name, facts in known.items()
+        if facts.tp53 in ("mutated", "wild")
+    }
+    if len(set(tp53.values())) == 2:
+        yield Covariate("tp53=mutated", tp53, known_at=0.0)
+
+
+def _summaries(
+    study: Study,
+    patients: Sequence[str],
+    measured: pd.DataFrame,
+    courses: CohortCourses,
+    question: CourseQuestion,
+) -> Iterator[Row]:
+    for patient in patients:
+        facts = study.patients.get(patient, PatientFacts(patient))
+        infusions = [item for item in study.infusions if item.patient_id == patient]
+        row: Row = {
+            "USUBJID": patient,
+            "n_infusions": len(infusions),
+            "infusion_2_day": next((item.day for item in infusions if item.number == 2), None),
+            "relapse_day": facts.days.get("relapse"),
+            "death_day": facts.days.get("death"),
+            "last_follow_up_day": facts.days.get("last_follow_up"),
+        }
+        flags: list[str] = []
+        for number in (1, 2):
+            found = courses.car(patient, number, "PB", "car_t_percent_of_t")
+            if found is not None:
+                row |= {
+                    f"cmax_{number}": found.course.cmax.value,
+                    f"tmax_{number}": found.course.tmax.value,
+                    f"auc_{number}": found.course.auc.value,
+                    f"persists_after_{number}": found.persistence.after,
+                    f"persists_until_{number}": found.persistence.by,
+                }
+                flags += [f"{flag} after infusion {number}" for flag in found.course.auc.flags]
+        fluid = [item for item in courses.cars if item.patient_id == patient]
+        fluid = [item for item in fluid if item.specimen == "CSF"]
+        if fluid:
+            ever = any(item.persistence.after is not None for item in fluid)
+            row["csf_car_t"] = "yes" if ever else "no"
+        row |= _of_recovery(courses, patient) | _of_mrd(measured, patient, question)
+        row |= _of_antigens(measured, patient, question)
+        yield row | {"flags": ";".join(flags)}
+
+
+def _of_recovery(courses: CohortCourses, patient: str) -> Row:
+    row: Row = {}
+    for item in courses.b_cells:
+        if item.patient_id == patient and item.question.definition.specimen == "BM":
+            antigen = "cd22" if "cd22" in item.question.measurement else "cd19"
+            found = item.recovery
+            row.setdefault(f"recovery_{antigen}_state", found.state.value)
+            row.setdefault(f"recovery_{antigen}_after", found.after)
+            row.setdefault(f"recovery_{antigen}_by", found.by)
+            row.setdefault(f"recovery_{antigen}_known_on", found.known_on)
+    return row
+
+
+def _of_mrd(measured: pd.DataFrame, patient: str, question: CourseQuestion) -> Row:
+    calls = mrd_of(measured, patient, question)
+    calls = calls[calls["call"] != ""]
+    after = calls[calls["day"] > 0]
+    negative = after[after["call"] == "NEG"]
+    last = calls.iloc[-1] if len(calls) else None
+    return {
+        "mrd_first_negative": negative.iloc[0]["day"] if len(negative) else None,
+        "mrd_last_call": "" if last is None else last["call"],
+        "mrd_last_day": None if last is None else last["day"],
+    }
+
+
+def _of_antigens(measured: pd.DataFrame, patient: str, question: CourseQuestion) -> Row:
+    row: Row = {}
+    for name, rows in antigens_of(measured, patient, question).items():
+        antigen = name.split("_")[1]
+        stated = rows[rows["antigen_status"] != ""]
+        changed = rows[rows["antigen_change"] != ""]
+        row[f"{antigen}_baseline"] = stated.iloc[0]["antigen_status"] if len(stated) else ""
+        row[f"{antigen}_change"] = changed.iloc[-1]["antigen_change"] if len(changed) else ""
+    return row
+
+
+def _adsl(study: Study, name: str, patients: Sequence[str]) -> Iterator[Row]:
+    for patient in patients:
+        facts = study.patients.get(patient, PatientFacts(patient))
+        infusions = [item for item in study.infusions if item.patient_id == patient]
+        doses: dict[str, float | None] = {}
+        for item in infusions:
+            doses.setdefault(item.car_target, item.dose_per_kg)
+        dates = {item.number: item.infused_on for item in infusions}
+        yield {
+            "STUDYID": name,
+            "USUBJID": patient,
+            "AGE": facts.age_years,
+            "SEX": facts.sex,
+            "DISEASE_STATUS": facts.disease_status,
+            "TP53": facts.tp53,
+            "DOSE19": doses.get("CD19"),
+            "DOSE22": doses.get("CD22"),
+            "INF1DT": "" if dates.get(1) is None else str(dates[1]),
+            "INF2DT": "" if dates.get(2) is None else str(dates[2]),
+            "INF2DY": next((item.day for item in infusions if item.number == 2), None),
+        }
+
+
+def _adcp(study: Study, name: str, measured: pd.DataFrame) -> Iterator[Row]:
+    days = {
+        (item.patient_id, item.number): item.day for item in study.infusions if item.day is not None
+    }
+    reported = measured[measured["use"] == "report"]
+    visits = {
+        patient: {day: n for n, day in enumerate(sorted(own["day"].dropna().unique()), start=1)}
+        for patient, own in reported.groupby("patient_id", sort=False)
+    }
+    for item in reported.to_dict("records"):
+        day, infusion = item["day"], item["infusion"]
+        origin = None if pd.isna(infusion) else days.get((item["patient_id"], int(infusion)))
+        known = not pd.isna(day)
+        yield {
+            "STUDYID": name,
+            "USUBJID": item["patient_id"],
+            "SPEC": item["specimen"],
+            "VISIT": item["visit"],
+            "VISITNUM": visits[item["patient_id"]].get(day),
+            "ADY": day + 1 if known and day >= 0 else day if known else None,
+            "DAY": day,
+            "INFSEQ": infusion,
+            "INFDAY": day - origin if known and origin is not None else None,
+            "PARAMCD": item["measurement"],
+            "PARAM": item["population"]
+            + (f" of {item['denominator']}" if item["denominator"] else ""),
+            "AVAL": item["value"],
+            "AVALU": item["unit"],
+            "AVALC": item["value_reported"],
+            "NET": item["value_net"],
+            "N_POS": item["n_events"],
+            "N_DENOM": item["n_denominator"],
+            "DENOM": item["denominator"],
+            "CI_LO": item["ci_low"],
+            "CI_HI": item["ci_high"],
+            "LOD": item["lod"],
+            "LOQ": item["loq"],
+            "STATUS": item["status"],
+            "CALL": item["call"],
+            "ANTIGEN_STATUS": item["antigen_status"],
+            "ANTIGEN_CHANGE": item["antigen_change"],
+            "CAR_TARGET": item["car_target"],
+            "CAR_REAGENT": item["car_reagent"],
+            "FLAGS": item["flags"],
+            "GATE_VERSION": f"{item['template']} {item['template_version']}",
+            "GATE_SHA256": item["gate_sha256"],
+            "FCS_SHA256": item["file_sha256"],
+        }
+
+
+def _course_rows(courses: CohortCourses) -> Iterator[Row]:
+    for item in courses.cars:
+        course = item.course
+        parameters = (course.cmax, course.tmax, course.clast, course.tlast, course.auc)
+        flags = [flag for own in (*parameters, course.half_life) for flag in own.flags]
+        yield {
+            "USUBJID": item.patient_id,
+            "INFSEQ": item.infusion,
+            "CAR_TARGET": item.car_target,
+            "SPEC": item.specimen,
+            "PARAMCD": item.measurement,
+            "AVALU": item.unit,
+            "n_results": item.n_results,
+            "n_quantified": course.n_quantified,
+            "cmax": course.cmax.value,
+            "tmax": course.tmax.value,
+            "clast": course.clast.value,
+            "tlast": course.tlast.value,
+            "auc_name": course.auc.name,
+            "auc": course.auc.value,
+            "auc_to": course.auc_to,
+            "half_life": course.half_life.value,
+            "persists_after": item.persistence.after,
+            "persists_until": item.persistence.by,
+            "persists_cibmtr": item.by_cibmtr.by,
+            "flags": ";".join(dict.fromkeys((*item.flags, *flags, *item.persistence.flags))),
+        }
+
+
+def _recovery_rows(courses: CohortCourses) -> Iterator[Row]:
+    for item in courses.b_cells:
+        found = item.recovery
+        yield {
+            "USUBJID": item.patient_id,
+            "definition": found.definition,
+            "measurement": item.question.measurement,
+            "SPEC": item.question.definition.specimen,
+            "n_results": item.n_results,
+            "state": found.state.value,
+            "after": found.after,
+            "by": found.by,
+            "known_on": found.known_on,
+            "flags": ";".join(found.flags),
+        }
