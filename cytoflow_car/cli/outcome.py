@@ -12,12 +12,17 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("source", type=click.Path(exists=True, path_type=Path), metavar="TABLE.csv")
+@click.argument("source", type=click.Path(exists=True, path_type=Path), metavar="SOURCE")
 @click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
     required=True,
     help="Folder for statistics and tables.",
+)
+@click.option(
+    "--study",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Study folder of a run; where its files lie by default.",
 )
 @click.option("--id", "who", default="USUBJID", show_default=True, help="Column of patients.")
 @click.option(
@@ -25,16 +30,15 @@ if TYPE_CHECKING:
     type=click.Choice(["days", "months"]),
     default="months",
     show_default=True,
-    help="Unit of all times.",
+    help="Unit of a table's times. Of a run it is days.",
 )
 @click.option(
     "--endpoint",
     "endpoints",
     multiple=True,
-    required=True,
     metavar="CODE=TIME[+TIME]:EVENT",
-    help="Columns of time (of several, the first that is known) and event (1 or 0, yes or no) of "
-    "an endpoint; again for more.",
+    help="Needed of a table: columns of time (of several, the first that is known) and event (1 "
+    "or 0, yes or no) of an endpoint; again for more.",
 )
 @click.option(
     "--group",
@@ -67,6 +71,7 @@ if TYPE_CHECKING:
 def outcome(
     source: Path,
     out: Path,
+    study: Path | None,
     who: str,
     unit: Literal["days", "months"],
     endpoints: tuple[str, ...],
@@ -77,27 +82,51 @@ def outcome(
     landmarks: tuple[float, ...],
     allow_immortal_time: bool,
 ) -> None:
-    """Analyse times to events of TABLE.csv, one row a patient."""
-    from cytoflow_car.study.outcome_file import ColumnsOfOutcome, analyse_file, write_outcome
+    """Follow the patients of a run, or analyse times to events of any table.
 
-    columns = ColumnsOfOutcome(
-        who,
-        dict(_endpoint(item) for item in endpoints),
-        dict(_group(item) for item in groups),
-        dict(_pair(item, "--becomes", "NAME=COLUMN") for item in becomings),
-        leave_out,
-    )
-    found = analyse_file(
-        source, columns, times=times, landmarks=landmarks, allow_immortal_time=allow_immortal_time
-    )
-    write_outcome(found, out, source=source, unit=unit, landmarks=landmarks)
-    for name, rows in found.left_out.items():
-        if rows:
-            numbers = ", ".join(map(str, rows))
-            click.echo(f"left out of {name}, without time or event: rows {numbers}", err=True)
-    for finding in found.findings:
+    SOURCE is the results folder of a run, or a CSV with one row a patient.
+    """
+    found: tuple[Finding, ...]
+    if source.is_dir():
+        from cytoflow_car.study.cohort_outcome import summarise_cohort, write_cohort
+
+        if endpoints or groups or becomings:
+            raise click.UsageError("--endpoint, --group and --becomes are for a table")
+        unit = "days"
+        cohort = summarise_cohort(source, study, times=times, landmarks=landmarks)
+        write_cohort(cohort, out)
+        found = cohort.findings
+        if cohort.left_out:
+            names = ", ".join(cohort.left_out)
+            click.echo(f"without follow-up in patients.csv: {names}", err=True)
+    else:
+        from cytoflow_car.study.outcome_file import ColumnsOfOutcome, analyse_file, write_outcome
+
+        if not endpoints:
+            raise click.UsageError("a table needs --endpoint CODE=TIME:EVENT")
+        columns = ColumnsOfOutcome(
+            who,
+            dict(_endpoint(item) for item in endpoints),
+            dict(_group(item) for item in groups),
+            dict(_pair(item, "--becomes", "NAME=COLUMN") for item in becomings),
+            leave_out,
+        )
+        table = analyse_file(
+            source,
+            columns,
+            times=times,
+            landmarks=landmarks,
+            allow_immortal_time=allow_immortal_time,
+        )
+        write_outcome(table, out, source=source, unit=unit, landmarks=landmarks)
+        found = table.findings
+        for name, rows in table.left_out.items():
+            if rows:
+                numbers = ", ".join(map(str, rows))
+                click.echo(f"left out of {name}, without time or event: rows {numbers}", err=True)
+    for finding in found:
         click.echo(describe(finding, unit))
-    biased = [item for item in found.findings if item.is_biased and item.kind != "events"]
+    biased = [item for item in found if item.is_biased and item.kind != "events"]
     if biased:
         names = ", ".join(dict.fromkeys(f"{item.kind} by {item.subject}" for item in biased))
         click.echo(f"biased by immortal time: {names}. Landmark and time-dependent rows are not")

@@ -141,7 +141,9 @@ def summarise_cohort(
     followed = {item.patient_id for endpoint in endpoints for item in endpoint.follow_ups}
     becomings = tuple(_becomings(courses, followed))
     groups = tuple(_groups(study, followed))
-    asked = Question(tuple(times), tuple(landmarks), groups, becomings)
+    # What nobody became cannot be analysed, but stands in the tables.
+    became = tuple(item for item in becomings if item.times)
+    asked = Question(tuple(times), tuple(landmarks), groups, became)
     findings = tuple(
         finding for item in endpoints for finding in analyse_endpoint(item, asked, setting)
     )

@@ -1,0 +1,199 @@
+"""Courses and outcome tables of a run whose measurements are written by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+
+from cytoflow_car.cli import cli
+from cytoflow_car.study.cohort_outcome import CohortOutcome, summarise_cohort, write_cohort
+from cytoflow_car.tables.columns import MEASUREMENTS
+
+# The worked example of the kinetics: days and percents.
+DAYS, PERCENTS = (0, 3, 7, 10, 14, 21, 28), (0, 2, 80, 120, 60, 15, 3)
+_NUMBERS = ("value", "value_net", "ci_low", "ci_high", "lod", "loq", "day")
+
+
+def row(patient: str, day: float, measurement: str, value: float | None, **more: object) -> dict:
+    """Return a row of the measurements of a run."""
+    status = "NOT_DONE" if value is None else "QUANTIFIED" if value else "NOT_DETECTED"
+    return {
+        "sample_id": f"{patient}_{measurement}_{day:g}_{more.get('car_target', '')}",
+        "specimen_id": f"{patient}_{day:g}",
+        "patient_id": patient,
+        "specimen": "PB",
+        "day": float(day),
+        "use": "report",
+        "template": "car_t_pb",
+        "template_version": "1.0.0",
+        "panel_version": "T-1",
+        "measurement": measurement,
+        "value": value,
+        "unit": "%",
+        "lod": 0.01,
+        "loq": 0.05,
+        "status": status,
+        **more,
+    }
+
+
+def car(patient: str, day: float, value: float | None, **more: object) -> dict:
+    more = {"car_target": "CD19", "car_reagent": "CD19-Fc", **more}
+    return row(patient, day, "car_t_percent_of_t", value, **more)
+
+
+def b_cell(patient: str, day: float, value: float) -> dict:
+    return row(
+        patient, day, "b_cell_cd19_percent_of_nucleated", value, specimen="BM", loq=0.5, lod=0.1
+    )
+
+
+ROWS = [
+    *(car("P1", day, value) for day, value in zip(DAYS, PERCENTS, strict=True)),
+    # What says nothing of one product, or was not done, is in no series.
+    car("P1", 12, 90.0, car_target="ANY"),
+    car("P1", 13, 90.0, use="superseded"),
+    car("P1", 17, None),
+    car("P2", 7, 10.0), car("P2", 14, 30.0), car("P2", 20, 0.0), car("P2", 28, 0.0),
+    car("P2", 40, 5.0, car_target="CD22", car_reagent="CD22-Fc"),
+    b_cell("P1", 30, 0.0), b_cell("P1", 90, 3.0), b_cell("P1", 180, 5.0),
+    b_cell("P2", 30, 0.0), b_cell("P2", 200, 4.0),
+]  # fmt: skip
+SHEET = """file,patient_id,specimen,template,day,timing,tube
+fcs/a.fcs,P1,PB,car_t_pb,1,,T
+fcs/b.fcs,P2,PB,car_t_pb,1,,T
+fcs/c.fcs,P3,PB,car_t_pb,1,,T
+"""
+PATIENTS = """patient_id,age_years,tp53,relapse_day,death_day,last_follow_up_day
+P1,5,wild,,,400
+P2,7,mutated,200,260,260
+"""
+INFUSIONS = """patient_id,infusion,car_target,day,dose_per_kg
+P1,1,CD19,0,1000000
+P2,1,CD19,0,2000000
+P2,2,CD22,30,3000000
+"""
+
+
+def write_run(folder: Path) -> tuple[Path, Path]:
+    """Write a study folder, and the results of a run of it."""
+    study, results = folder / "study", folder / "results"
+    study.mkdir()
+    results.mkdir()
+    (study / "samples.csv").write_text(SHEET, encoding="utf-8")
+    (study / "patients.csv").write_text(PATIENTS, encoding="utf-8")
+    (study / "infusions.csv").write_text(INFUSIONS, encoding="utf-8")
+    table = pd.DataFrame(ROWS).reindex(columns=list(MEASUREMENTS))
+    for name in table.columns:
+        table[name] = pd.to_numeric(table[name]) if name in _NUMBERS else table[name].fillna("")
+    table["infusion"] = np.nan
+    table.to_parquet(results / "measurements.parquet")
+    files = "sample_id,role,use,path,dataset,sha256,from_results\n"
+    files += "P1_PB_d1_T,specimen,report,fcs/a.fcs,,,../study/fcs/a.fcs\n"
+    (results / "files.csv").write_text(files, encoding="utf-8")
+    return study, results
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> CohortOutcome:
+    _, results = write_run(tmp_path_factory.mktemp("run"))
+    return summarise_cohort(results, times=(365,), landmarks=(100, 190))
+
+
+def test_the_worked_example_of_the_kinetics(found: CohortOutcome) -> None:
+    courses = found.frames["courses.csv"][0].set_index(["USUBJID", "INFSEQ"])
+    own = courses.loc[("P1", 1)]
+    assert (own["cmax"], own["tmax"], own["tlast"]) == (120, 10, 28)
+    assert (own["auc_name"], round(own["auc"], 3)) == ("AUC0-28", 1092.663)
+    assert round(own["half_life"], 3) == 3.239
+
+
+def test_an_infusion_begins_a_series_of_its_own(found: CohortOutcome) -> None:
+    courses = found.frames["courses.csv"][0].set_index(["USUBJID", "INFSEQ"])
+    first, second = courses.loc[("P2", 1)], courses.loc[("P2", 2)]
+    assert (first["cmax"], first["persists_after"], first["persists_until"]) == (30, 14, 20)
+    assert (second["CAR_TARGET"], second["cmax"], second["tmax"]) == ("CD22", 5, 10)
+
+
+def test_recovery_is_an_interval_and_known_when_confirmed(found: CohortOutcome) -> None:
+    recoveries = found.frames["recoveries.csv"][0].set_index("USUBJID")
+    assert recoveries.loc["P1", ["state", "after", "by", "known_on"]].tolist() == [
+        "RECOVERED", 30, 90, 180,
+    ]  # fmt: skip
+    assert recoveries.loc["P2", "state"] == "UNCONFIRMED"
+    tv = found.frames["tv.csv"][0]
+    name = "recovered_b_cell_cd19_percent_of_nucleated_bm_2_percent"
+    own = tv[(tv["id"] == "P1") & (tv["paramcd"] == "LFS")]
+    assert own[["tstart", "tstop", name]].values.tolist() == [[0, 180, 0], [180, 400, 1]]
+    by_landmark = {
+        at: found.frames[f"landmark_{at}.csv"][0].set_index(["id", "paramcd"]) for at in (100, 190)
+    }
+    assert by_landmark[100].loc[("P1", "LFS"), name] == 0
+    assert by_landmark[190].loc[("P1", "LFS"), name] == 1
+
+
+def test_events_time_and_patients_are_the_same_in_every_table(found: CohortOutcome) -> None:
+    adtte, tv = found.frames["adtte.csv"][0], found.frames["tv.csv"][0]
+    statistics = found.frames["statistics.csv"][0]
+    for code, events, time in (("LFS", 1, 600.0), ("OS", 1, 660.0)):
+        own, rows = adtte[adtte["PARAMCD"] == code], tv[tv["paramcd"] == code]
+        curve = statistics[
+            (statistics["endpoint"] == code) & (statistics["analysis"] == "survival")
+        ].iloc[0]
+        assert own["EVENT"].sum() == rows["event"].sum() == curve["n_events"] == events
+        assert own["AVAL"].sum() == (rows["tstop"] - rows["tstart"]).sum() == time
+        assert curve["person_time"] == time
+        assert own["USUBJID"].nunique() == rows["id"].nunique() == curve["n"] == 2
+
+
+def test_a_patient_without_follow_up_is_told_and_stays_in_the_summary(
+    found: CohortOutcome,
+) -> None:
+    assert found.left_out == ("P3",)
+    summary = found.frames["patients_summary.csv"][0]
+    assert summary["USUBJID"].tolist() == ["P1", "P2", "P3"]
+
+
+def test_baseline_facts_hold_nothing_of_later(found: CohortOutcome) -> None:
+    adsl = found.frames["adsl.csv"][0].set_index("USUBJID")
+    assert adsl.loc["P2", ["AGE", "TP53", "DOSE19", "DOSE22", "INF2DY"]].tolist() == [
+        7, "mutated", 2e6, 3e6, 30,
+    ]  # fmt: skip
+    assert not {"RESPONSE", "RELAPSE"} & set(adsl.columns)
+
+
+def test_results_have_no_day_0_as_cdisc_counts(found: CohortOutcome) -> None:
+    adcp = found.frames["adcp.csv"][0]
+    assert (adcp["ADY"] == adcp["DAY"] + 1).all()
+    # Rows that are not reported are in no table.
+    assert len(adcp) == len(ROWS) - 1
+
+
+def test_every_column_is_in_the_dictionary(found: CohortOutcome, tmp_path: Path) -> None:
+    write_cohort(found, tmp_path / "out")
+    told = pd.read_csv(tmp_path / "out" / "dictionary.csv", keep_default_na=False)
+    for path in (tmp_path / "out").glob("*.csv"):
+        if path.name != "dictionary.csv":
+            columns = list(pd.read_csv(path, nrows=0).columns)
+            assert told.loc[told["file"] == path.name, "column"].tolist() == columns
+
+
+def test_the_command_finds_the_study_and_refuses_the_results_folder(tmp_path: Path) -> None:
+    study, results = write_run(tmp_path)
+    (results / "run.json").write_text("{}", encoding="utf-8")
+    runner = CliRunner()
+    asked = ["outcome", str(results), "--out"]
+    done = runner.invoke(cli, [*asked, str(tmp_path / "o"), "--at", "365"])
+    assert done.exit_code == 0, done.output
+    assert "without follow-up in patients.csv: P3" in done.output
+    inside = runner.invoke(cli, [*asked, str(results / "outcome")])
+    assert inside.exit_code == 2 and "results folder" in inside.output
+    study.rename(tmp_path / "moved")
+    lost = runner.invoke(cli, [*asked, str(tmp_path / "p")])
+    assert lost.exit_code == 2 and "--study" in lost.output
+    named = [*asked, str(tmp_path / "p"), "--study", str(tmp_path / "moved")]
+    assert runner.invoke(cli, named).exit_code == 0
