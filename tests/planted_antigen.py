@@ -90,8 +90,15 @@ def profile(
     calibration: Calibration | None = None,
     rule: AntigenRule = RULE,
     channel: Channel = CHANNEL,
+    voltage: float | None = 500.0,
 ) -> AntigenProfile:
-    """Measure blasts beside T cells and normal B cells, with an FMO of as many blasts or more."""
+    """Measure blasts beside T cells and normal B cells, with an FMO of as many blasts or more.
+
+    Parameters
+    ----------
+    voltage
+        Of the controls.
+    """
     kinds = {"T": Cells(n_t, 0.0), "normal B": normal, "blasts": blasts}
     populations = [Population("root", "root", None, np.arange(0), 0, None)]
     values = []
@@ -115,7 +122,7 @@ def profile(
     for kind in [*(["fmo"] if fmo else []), *(["isotype"] if isotype else [])]:
         own = np.sort(shine(np.zeros(max(1000, blasts.n)), gain, rng))
         controls.append(
-            AntigenControl(rule.name, kind, kind, own.size, own, 500.0, CYTOMETER, same_batch=True)
+            AntigenControl(rule.name, kind, kind, own.size, own, "PE-A", voltage, CYTOMETER)
         )
     context = AntigenContext(
         "specimen",

@@ -25,6 +25,7 @@ def compare_antigen(
     *,
     baseline: str,
     obstacle: str = "",
+    caveat: str = "",
     confidence: float = 0.95,
 ) -> AntigenComparison:
     """Compare an antigen with that of the patient's baseline.
@@ -41,6 +42,8 @@ def compare_antigen(
         sample_id of `before`.
     obstacle
         Why the two cannot be compared, beyond what they say themselves; empty for nothing.
+    caveat
+        What a comparison leaves open; it is added to the reason.
 
     Returns
     -------
@@ -51,6 +54,11 @@ def compare_antigen(
         return AntigenComparison(baseline, AntigenChange.NOT_COMPARABLE, reason)
     ratio, interval = _log10_ratio(before, after, confidence)
     change, reason = _judge(before, after, ratio, cutoffs)
+    kinds = [item.background.kind for item in (before, after) if item.background is not None]
+    if len(set(kinds)) == 2:
+        reason = f"{reason}; background by {kinds[0]}, now by {kinds[1]}"
+    if caveat:
+        reason = f"{reason}; {caveat}"
     distance = None if ratio is None else _distance(before, after)
     return AntigenComparison(baseline, change, reason, ratio, interval, distance)
 
@@ -59,11 +67,18 @@ def _why_not_comparable(before: AntigenProfile, after: AntigenProfile) -> str:
     if before.status is None or after.status is None:
         which = "the baseline" if before.status is None else "this specimen"
         return f"NO_STATUS of {which}"
-    if _spelt(before.reagent) != _spelt(after.reagent):
-        return f"REAGENT {before.reagent}, now {after.reagent}"
+    if _spelt(before.stain) != _spelt(after.stain):
+        named = "" if before.reagent == after.reagent else f" {before.reagent}, now {after.reagent}"
+        return f"REAGENT{named or ' of another name'}"
+    # On one cytometer another detector is another fluorochrome; on two, only a stain that names its
+    # own tells that it is the same.
+    names_label = len(before.stain.split()) > 1
+    same_cytometer = before.instrument == after.instrument
+    if before.detector != after.detector and (same_cytometer or not names_label):
+        return f"DETECTOR {before.detector}, now {after.detector}"
     if before.calibrator != after.calibrator:
-        named = [item or "none" for item in (before.calibrator, after.calibrator)]
-        return f"CALIBRATOR {named[0]}; now {named[1]}"
+        kits = [item or "none" for item in (before.calibrator, after.calibrator)]
+        return f"CALIBRATOR {kits[0]}; now {kits[1]}"
     return ""
 
 
@@ -134,14 +149,18 @@ def _log10_ratio(
     assert before.draws is not None and after.draws is not None
     ratio = math.log10(after.net / before.net)
     size = min(before.draws.size, after.draws.size)
+    one, other = before.draws[:size], after.draws[:size]
+    # A draw at or below background is infinitely far down; of two such nothing can be said.
+    told = (one > 0) | (other > 0)
     with np.errstate(divide="ignore", invalid="ignore"):
-        draws = np.log10(after.draws[:size]) - np.log10(before.draws[:size])
+        logs = [np.where(item > 0, np.log10(item), -np.inf) for item in (other[told], one[told])]
+        draws = logs[0] - logs[1]
     outside = (1.0 - confidence) / 2.0
-    if np.isnan(draws).any():
-        # Some draws fall to the background, so the ratio may be anything below.
+    low = float(np.quantile(draws, outside, method="lower"))
+    high = float(np.quantile(draws, 1.0 - outside, method="higher"))
+    if math.isinf(low) or math.isinf(high):
         return ratio, None
-    low, high = np.quantile(draws, [outside, 1.0 - outside])
-    return ratio, Interval(float(low), float(high))
+    return ratio, Interval(low, high)
 
 
 def _distance(before: AntigenProfile, after: AntigenProfile) -> float:
@@ -155,7 +174,8 @@ def _distance(before: AntigenProfile, after: AntigenProfile) -> float:
 
 
 def _decades(profile: AntigenProfile) -> Values:
-    assert profile.grid is not None
-    floor = profile.background.value if profile.background is not None else None
-    found: Values = np.log10(np.maximum(profile.grid, max(floor or 0.0, 1.0)))
+    assert profile.grid is not None and profile.background is not None
+    background = profile.background
+    floor = (background.high or 0.0) - (background.value or 0.0)
+    found: Values = np.log10(np.maximum(profile.grid, max(floor, 1.0)))
     return found

@@ -16,7 +16,9 @@ from cytoflow_car.model.antigen import (
     AntigenStatus,
     Background,
     BackgroundKind,
+    Heterogeneity,
     Histogram,
+    Mode,
 )
 from cytoflow_car.model.calibration import CalibrationRule, ChosenCalibration
 from cytoflow_car.model.events import Channel, Values
@@ -129,7 +131,10 @@ def profile_antigen(rule: AntigenRule, context: AntigenContext) -> AntigenProfil
         antigen=rule.name,
         population=rule.population,
         marker=rule.marker,
-        reagent=rule.reagent or channel.marker or channel.detector,
+        reagent=rule.reagent or f"{rule.marker} on {channel.detector}",
+        stain=rule.reagent or channel.marker or "",
+        detector=channel.detector,
+        instrument=context.instrument,
         unit=conversion.unit,
         calibrator=chosen.use.calibration.calibrator if chosen.use is not None else "",
         calibration=chosen.use.sample_id if chosen.use is not None else "",
@@ -152,12 +157,8 @@ def profile_antigen(rule: AntigenRule, context: AntigenContext) -> AntigenProfil
         profile = _subtract(profile, rule, values, negative, conversion, context.confidence, rng)
     profile = _relate(profile, rule, context, values, conversion, rng)
     scale = context.prepared.scales[rule.marker]
-    return replace(
-        profile,
-        heterogeneity=describe_heterogeneity(
-            values, scale, conversion.convert, rule.cutoffs, context.seed
-        ),
-    )
+    split = describe_heterogeneity(values, scale, conversion.convert, rule.cutoffs, context.seed)
+    return replace(profile, heterogeneity=_without_background(split, profile.background))
 
 
 def summarise_antigen_control(
@@ -167,13 +168,14 @@ def summarise_antigen_control(
 
     Returns
     -------
-    None where the control lacks the population or the marker's channel, or has no events of it.
+    None where the control lacks the marker's channel, or its population could not be gated.
     """
     if rule.marker not in context.prepared.columns:
         return None
-    values = context.values(rule.control_population or rule.population, rule.marker)
-    if not values.size:
+    population = rule.control_population or rule.population
+    if _why_not(context.tree, population):
         return None
+    values = context.values(population, rule.marker)
     channel = context.channel(rule.marker)
     return AntigenControl(
         rule.name,
@@ -181,6 +183,7 @@ def summarise_antigen_control(
         sample_id,
         int(values.size),
         thin(values, _MOST_CONTROL),
+        channel.detector,
         channel.voltage,
         context.instrument,
     )
@@ -203,7 +206,8 @@ def _choose_background(
     for control in context.controls:
         if control.antigen != rule.name:
             continue
-        if control.voltage != channel.voltage or control.instrument != context.instrument:
+        settings = (control.detector, control.voltage, control.instrument)
+        if settings != (channel.detector, channel.voltage, context.instrument):
             flags.append(f"CONTROL_OF_OTHER_SETTINGS:{control.sample_id}")
         elif control.n_events < rule.cutoffs.least_background:
             flags.append(f"FEW_CONTROL_EVENTS:{control.n_events}")
@@ -212,14 +216,22 @@ def _choose_background(
     # An indirect assay measures the second antibody too, which only an isotype control has.
     indirect = chosen.use is not None and chosen.use.calibration.kit.indirect
     order = ("isotype", "fmo") if indirect else ("fmo", "isotype")
-    fitting.sort(key=lambda item: (order.index(item.kind), not item.same_batch, item.sample_id))
+    fitting.sort(
+        key=lambda item: (
+            order.index(item.kind), not item.same_batch, item.reach, item.sample_id,
+        )
+    )  # fmt: skip
     if fitting:
         best = fitting[0]
         if not best.same_batch:
             flags.append("CONTROL_OF_OTHER_BATCH")
+        if not best.same_patient:
+            flags.append("CONTROL_OF_OTHER_PATIENT")
+        if channel.voltage is None or not context.instrument:
+            flags.append("CONTROL_UNBOUND")
         kind: BackgroundKind = "fmo" if best.kind == "fmo" else "isotype"
-        if kind == "isotype" and not indirect:
-            flags.append("ISOTYPE_ONLY")
+        if kind != order[0]:
+            flags.append(f"{kind.upper()}_ONLY")
         return _Negative(kind, best.sample_id, best.n_events, best.values), flags
     values = context.values(rule.negative, rule.marker)
     if values.size < rule.cutoffs.least_background:
@@ -308,6 +320,7 @@ def _subtract(
         net=net if found else None,
         net_interval=_interval(net_draws, confidence) if found else None,
         draws=net_draws,
+        grid=profile.grid - middle if profile.grid is not None else None,
         n_positive=n_positive,
         positive_percent=100.0 * n_positive / values.size,
     )
@@ -340,7 +353,7 @@ def _relate(
                 reference_net=density,
                 reference_source="same tube",
             )
-    elif rule.reference_density is not None and conversion.unit != "a.u.":
+    elif rule.reference_density is not None and conversion.unit == "ABC":
         profile = replace(
             profile,
             reference_net=rule.reference_density,
@@ -349,6 +362,16 @@ def _relate(
     if profile.reference_net is not None and profile.background is not None:
         profile = replace(profile, relative=(profile.net or 0.0) / profile.reference_net)
     return replace(profile, status=_status(profile, rule))
+
+
+def _without_background(split: Heterogeneity, background: Background | None) -> Heterogeneity:
+    """Return the modes without background, as the density of the whole is told."""
+    middle = None if background is None else background.value
+    modes = []
+    for mode in split.modes:
+        net = None if mode.value is None or middle is None else mode.value - middle
+        modes.append(Mode(mode.fraction, net if net is not None and net > 0 else None))
+    return replace(split, modes=tuple(modes))
 
 
 def _status(profile: AntigenProfile, rule: AntigenRule) -> AntigenStatus | None:

@@ -77,8 +77,8 @@ class AntigenRule:
         The conjugate with its clone; empty for the stain's name in the file. Without it a change
         of the panel's version makes specimens NOT_COMPARABLE.
     reference_density, reference_source
-        Density of normal cells with the same reagent, in the calibrated unit, for a tube without
-        `reference`; and where it comes from.
+        Density of normal cells with the same reagent, in antibodies bound per cell, for a tube
+        without `reference`; and where it comes from.
     masking
         Antibodies that hide the antigen: ``blinatumomab``, ``inotuzumab``, ``rituximab``. Given
         between two specimens, they make these NOT_COMPARABLE.

@@ -40,19 +40,52 @@ def choose_calibration(
     own = [use for use in uses if use.calibration.binding.detector == channel.detector]
     if not own:
         return ChosenCalibration(None, ("NO_CALIBRATION",))
-    own.sort(key=lambda use: (_days_apart(use, acquired_on), not use.same_batch, use.sample_id))
-    refusals: list[str] = []
-    for use in own:
+
+    def rank(use: CalibrationUse) -> tuple[float, bool, bool, str]:
+        days = _days_apart(use, acquired_on)
+        return days, bool(use.calibration.flags), not use.same_batch, use.sample_id
+
+    refusals: list[tuple[str, ...]] = []
+    others: list[CalibrationUse] = []
+    found: list[tuple[CalibrationUse, ChosenCalibration]] = []
+    for use in sorted(own, key=rank):
         try:
+            _refuse_other_stain(use, channel)
             flags = refuse_other_settings(use.calibration, channel, instrument)
         except CalibrationError as fault:
-            refusals.append(_short(fault))
+            refusals.append((f"CALIBRATION_OF_OTHER_SETTINGS:{_short(fault)}",))
+            others.append(use)
             continue
-        return _hold_to_rule(use, flags, acquired_on, rule)
-    flag = f"CALIBRATION_OF_OTHER_SETTINGS:{refusals[0]}"
-    if rule.other_settings == "refuse":
-        return ChosenCalibration(None, (flag,))
-    return _hold_to_rule(own[0], (flag,), acquired_on, rule)
+        chosen = _hold_to_rule(use, flags, acquired_on, rule)
+        if chosen.use is None:
+            refusals.append(chosen.flags)
+        else:
+            found.append((use, chosen))
+    if found:
+        use, chosen = found[0]
+        nearest = _days_apart(use, acquired_on)
+        rivals = {
+            item.calibration.calibrator
+            for item, _ in found
+            if _days_apart(item, acquired_on) == nearest
+        }
+        if len(rivals) > 1:
+            return ChosenCalibration(chosen.use, (*chosen.flags, "SEVERAL_CALIBRATORS"))
+        return chosen
+    if others and rule.other_settings == "flag":
+        return _hold_to_rule(others[0], refusals[0], acquired_on, rule)
+    return ChosenCalibration(None, refusals[0])
+
+
+def _refuse_other_stain(use: CalibrationUse, channel: Channel) -> None:
+    """Refuse beads that carry another conjugate: their kit names a stain, not the detector."""
+    name = use.calibration.channel.name
+    stain = (channel.marker or "").lower()
+    named = name.lower()
+    if name != use.calibration.binding.detector and named not in (stain, stain.split(" ")[0]):
+        raise CalibrationError(
+            f"stain {channel.marker or 'unknown'}", expected=f"{name}, as the beads"
+        )
 
 
 def _hold_to_rule(
@@ -63,8 +96,8 @@ def _hold_to_rule(
     days = _days_apart(use, acquired_on)
     if math.isinf(days):
         # Without dates only the sheet's batch says that they belong together.
-        if not use.same_batch:
-            found.append("CALIBRATION_UNDATED")
+        found.append("CALIBRATION_UNDATED")
+        refused = rule.older == "refuse" and not use.same_batch
     elif days > rule.most_days:
         found.append(f"CALIBRATION_OLD:{days:g} days")
         refused = rule.older == "refuse"

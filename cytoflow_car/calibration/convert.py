@@ -43,6 +43,9 @@ def refuse_other_settings(
                 else f"{beads}, as the beads",
                 advice="Acquire beads with the settings of the specimens",
             )
+    if instrument and "#" not in instrument:
+        # Two cytometers of one model cannot be told without their serial numbers.
+        flags.append("UNBOUND:serial")
     return tuple(flags)
 
 
@@ -63,7 +66,8 @@ def convert(
     channel, instrument
         Of the file that it comes from.
     model
-        ``line``: ``10 ** (intercept + slope * log10(mfi))``; ``mef``: with autofluorescence.
+        ``line``: ``10 ** (intercept + slope * log10(mfi))``; ``mef``: the line of a fit that allows
+        for the beads' own fluorescence, which is not taken off cells.
 
     Returns
     -------

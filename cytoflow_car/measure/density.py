@@ -18,15 +18,12 @@ class Density:
     Attributes
     ----------
     antigen
-        Row of the template's antigens.
-    statistic
-        ``median``, or ``geometric_mean`` (without interval and without background).
+        Row of the template's antigens; the value is its median.
     """
 
     measure: Literal["density"]
     name: str
     antigen: str
-    statistic: Literal["median", "geometric_mean"] = "median"
 
     @property
     def populations(self) -> tuple[str, ...]:
@@ -41,13 +38,8 @@ class Density:
             return found
         if not profile.calibrator:
             return replace(found, status=Status.NOT_DONE, value_reported="not done")
-        if self.statistic == "geometric_mean":
-            mean = profile.geometric_mean
-            return _with_value(replace(found, value=mean)) if mean is not None else _no_value(found)
-        if profile.median is None:
-            return _no_value(found)
-        found = replace(found, value=profile.median, interval=profile.interval)
         background = profile.background
+        found = replace(found, value=profile.median, interval=profile.interval)
         if background is None:
             # With whatever the cells shine by themselves, it is no density.
             return _no_value(found)
@@ -58,11 +50,13 @@ class Density:
             net_interval=profile.net_interval,
             threshold_source=background.source,
         )
+        if profile.net is None and background.high is None:
+            return _no_value(found)
         if profile.net is None:
             return replace(
                 found,
                 status=Status.NOT_DETECTED,
-                value_reported=f"<{plain(max(background.high or 0.0, profile.median), 3)}",
+                value_reported=f"<{plain(max(background.high or 0.0, profile.median or 0.0), 3)}",
             )
         interval = profile.net_interval
         if interval is None or interval.low <= 0:

@@ -43,13 +43,17 @@ class AntigenControl:
     ----------
     antigen
         Name of the template's rule.
-    kind, sample_id, same_batch
-        ``fmo`` or ``isotype``; the control; whether it was measured in the specimen's batch.
+    kind, sample_id
+        ``fmo`` or ``isotype``; the control.
+    same_batch, same_patient
+        Whether it was measured in the specimen's batch, and is of the specimen's patient.
+    reach
+        How far its row reaches: 0 the specimens that it names, 1 a patient's, 2 a batch's.
     n_events
         Events of the control's population.
     values
         (n,) ascending, in data units; evenly spaced by rank where there are very many.
-    voltage, instrument
+    detector, voltage, instrument
         Of the control's file; a control of other settings is no control.
     """
 
@@ -58,9 +62,12 @@ class AntigenControl:
     sample_id: str
     n_events: int
     values: Values
+    detector: str = ""
     voltage: float | None = None
     instrument: str = ""
-    same_batch: bool = False
+    same_batch: bool = True
+    same_patient: bool = True
+    reach: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +96,10 @@ class Background:
 
 @dataclass(frozen=True, slots=True)
 class Mode:
-    """One of two groups of cells: its share of the population, and its median in the unit."""
+    """One of two groups of cells: its share of the population, and its net median in the unit.
+
+    `value` is None where it is not above background, or there is none.
+    """
 
     fraction: float
     value: float | None
@@ -148,8 +158,13 @@ class AntigenProfile:
 
     Attributes
     ----------
-    antigen, population, marker, reagent
-        Name of the template's rule, what it looks at, and the conjugate.
+    antigen, population, marker
+        Name of the template's rule, and what it looks at.
+    reagent
+        The conjugate as the template names it, else marker and detector: what a file calls its
+        stain may hold more than that, and stays out of tables.
+    stain, detector, instrument
+        As the file has them, to compare specimens by.
     unit
         ``ABC``, ``PE``, ``MESF`` or ``ERF`` by calibration, ``a.u.`` without one.
     calibrator
@@ -200,6 +215,9 @@ class AntigenProfile:
     calibrator: str
     calibration: str
     n_events: int
+    stain: str = ""
+    detector: str = ""
+    instrument: str = ""
     median: float | None = None
     geometric_mean: float | None = None
     percentiles: tuple[float | None, float | None, float | None, float | None] = (None,) * 4

@@ -264,15 +264,15 @@ class Calibration:
 
         Returns
         -------
-        NaN where a value is not positive: its logarithm does not exist.
+        NaN where a value is not positive: its logarithm does not exist. By ``mef`` the beads' own
+        fluorescence is not taken off: cells have one of their own, which is their background.
         """
         with np.errstate(divide="ignore", invalid="ignore"):
             logs = np.where(mfi > 0, np.log10(mfi), np.nan)
         if model == "line":
             found = 10.0 ** (self.line.intercept + self.line.slope * logs)
         elif self.mef is not None:
-            natural = self.mef.slope * logs * np.log(10.0) + self.mef.intercept
-            found = np.exp(natural) - self.mef.autofluorescence
+            found = np.exp(self.mef.slope * logs * np.log(10.0) + self.mef.intercept)
         else:
             raise CalibrationError(
                 "the fit with autofluorescence is missing",

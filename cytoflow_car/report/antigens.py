@@ -51,7 +51,7 @@ def draw_antigen(title: str, strips: Sequence[AntigenStrip]) -> bytes:
     """Draw the histograms of an antigen on several specimens of one patient.
 
     Each is drawn to its own highest bin: grey is the population, a solid line the control or the
-    negative population, a dashed line normal cells of the same tube. Strips of one unit share
+    negative population, a dashed line normal cells of the same tube. Strips in molecules share
     their axis.
 
     Parameters
@@ -69,10 +69,15 @@ def draw_antigen(title: str, strips: Sequence[AntigenStrip]) -> bytes:
     draw = ImageDraw.Draw(image)
     draw.text((_LEFT, 24), shorten(printable(title), 20, _WIDTH - 2 * _LEFT), INK, font(20), "lm")
     _draw_key(draw)
-    ranges = {item.profile.unit: _shown_range(strips, item.profile.unit) for item in strips}
+    shared = {
+        unit: _shown_range([item for item in strips if item.profile.unit == unit])
+        for unit in {item.profile.unit for item in strips}
+    }
     for number, strip in enumerate(strips):
         top = _TOP + number * (_HIGH + _AXIS)
-        _draw_strip(draw, top, strip, ranges[strip.profile.unit])
+        # Without molecules every specimen has a scale of its own.
+        own = strip.profile.unit == "a.u."
+        _draw_strip(draw, top, strip, _shown_range([strip]) if own else shared[strip.profile.unit])
         _say(draw, top, strip)
     file = io.BytesIO()
     image.save(file, "png", compress_level=4)
@@ -86,18 +91,12 @@ def shown_heights(histogram: Histogram) -> Values:
     return heights
 
 
-def _shown_range(strips: Sequence[AntigenStrip], unit: str) -> tuple[int, int]:
-    """Return the first and last bin that any strip of a unit has events in."""
-    filled = [
-        np.flatnonzero(histogram.counts)
-        for strip in strips
-        if strip.profile.unit == unit
-        for histogram in strip.profile.histograms
-    ]
-    n_bins = next(len(s.profile.histograms[0].counts) for s in strips if s.profile.unit == unit)
-    found = np.concatenate(filled)
+def _shown_range(strips: Sequence[AntigenStrip]) -> tuple[int, int]:
+    """Return the first and last bin that any strip has events in."""
+    histograms = [item for strip in strips for item in strip.profile.histograms]
+    found = np.concatenate([np.flatnonzero(item.counts) for item in histograms])
     low, high = int(found.min()) - _MARGIN, int(found.max()) + _MARGIN
-    return max(low, 0), min(high, n_bins - 1)
+    return max(low, 0), min(high, len(histograms[0].counts) - 1)
 
 
 def _draw_key(draw: ImageDraw.ImageDraw) -> None:

@@ -12,6 +12,7 @@ from cytoflow_car.job import SampleResult
 from cytoflow_car.model.antigen import AntigenComparison, AntigenProfile
 from cytoflow_car.report.antigens import AntigenStrip, draw_antigen
 from cytoflow_car.study.records import SheetRow, Study
+from cytoflow_car.study.references import patient_baselines
 from cytoflow_car.template import Template
 
 Row = dict[str, object]
@@ -57,6 +58,7 @@ def compare_with_baselines(
             rule.cutoffs,
             baseline=before.row.sample_id,
             obstacle=_obstacle(before.row, after.row, rule, study),
+            caveat=_caveat(after.row, rule, study),
             confidence=templates[template].confidence,
         )
     return found
@@ -67,21 +69,10 @@ def _find_baseline(
 ) -> _Seen | None:
     """Return the antigen of the patient's baseline.
 
-    Of the same tube, and of the same specimen type where there is one, else of marrow: the antigens
-    of fluid are compared with those of the marrow, whose template has them under the same name.
+    The antigens of fluid are compared with those of marrow, whose template has them under the same
+    name.
     """
-    if row.baseline or not row.patient_id:
-        return None
-    fitting = [
-        other
-        for other in study.rows
-        if other.baseline
-        and other.is_analysed
-        and other.use == "report"
-        and (other.patient_id, other.tube) == (row.patient_id, row.tube)
-        and other.specimen in (row.specimen, "BM")
-    ]
-    fitting.sort(key=lambda other: other.specimen != row.specimen)
+    fitting = patient_baselines(row, study)
     keys = ((other.sample_id, name, antigen) for other in fitting for name in other.templates)
     return next((seen[key] for key in keys if key in seen), None)
 
@@ -96,13 +87,19 @@ def _obstacle(before: SheetRow, after: SheetRow, rule: AntigenRule, study: Study
     for drug in rule.masking:
         event = f"prior_{drug}"
         day = facts.days.get(event)
-        if event in facts.undated or (
-            day is not None and (before.day is None or after.day is None)
-        ):
+        if day is None and event not in facts.undated:
+            continue
+        if day is None or before.day is None or after.day is None:
             return f"MASKED_PERHAPS:{drug}, whose day or the specimens' is not known"
-        if day is not None and before.day < day <= after.day:  # type: ignore[operator]
+        if before.day < day <= after.day:
             return f"MASKED:{drug} on day {day:g}"
     return ""
+
+
+def _caveat(after: SheetRow, rule: AntigenRule, study: Study) -> str:
+    """Say of a comparison that nobody told whether an antibody hides the antigen."""
+    unknown = rule.masking and after.patient_id not in study.patients
+    return f"{' and '.join(rule.masking)} not known of" if unknown else ""
 
 
 def antigen_pictures(
@@ -230,6 +227,7 @@ def histogram_rows(results: Iterable[SampleResult]) -> Iterator[Row]:
                     if count:
                         yield {
                             "sample_id": result.sample_id,
+                            "template": result.template,
                             "antigen": profile.antigen,
                             "population": shown.population,
                             "control": shown.source,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import shutil
 import tempfile
 import traceback
@@ -329,7 +330,7 @@ def _all_failures(
         *(item.failure for item in (*failed_before, *outcomes) if item.failure is not None),
     ]
     # A baseline is both a specimen and a control, and fails in both for one reason.
-    unique = {(item.sample_id, item.template, item.code): item for item in found}
+    unique = {(item.sample_id, item.template, item.code, item.message): item for item in found}
     return tuple(unique.values())
 
 
@@ -396,7 +397,9 @@ def _write(
             _write_bytes(partial / "pictures" / "antigens" / f"{name}.png", picture)
     for file in beads:
         for number, (detector, picture) in enumerate(file.pictures.items()):
-            name = f"{file.row.sample_id}.{detector}" if number else file.row.sample_id
+            # A detector's name may not be a file's.
+            channel = re.sub(r"[^A-Za-z0-9-]", "_", detector)
+            name = f"{file.row.sample_id}.{channel}" if number else file.row.sample_id
             _write_bytes(partial / "pictures" / f"{name}.png", picture)
     # One picture a sample: the templates of a tube below each other would hide what failed.
     for item in outcomes:

@@ -60,7 +60,7 @@ def calibrate_row(row: SheetRow, *, draw: bool, strict: bool) -> BeadOutcome:
     """
     assert row.path is not None and row.kit is not None
     try:
-        runs = calibrate_every_channel(row.path, read_kit(row.kit))
+        runs = calibrate_every_channel(row.path, read_kit(row.kit), row.dataset)
     except CytoflowCarError as error:
         return BeadOutcome(row, failures=(_failure(row, error),))
     except Exception as bug:
@@ -91,8 +91,10 @@ def _failure(row: SheetRow, error: CytoflowCarError) -> SampleFailure:
 
 
 def _without_path(text: str, row: SheetRow) -> str:
-    assert row.path is not None
-    return text.replace(str(row.path), "the file").replace(row.path.name, "the file")
+    for path, told in ((row.path, "the file"), (row.kit, "the kit file")):
+        if path is not None:
+            text = text.replace(str(path), told).replace(path.name, told)
+    return text
 
 
 def calibration_rows(outcomes: list[BeadOutcome]) -> Iterator[Row]:
@@ -104,7 +106,8 @@ def calibration_rows(outcomes: list[BeadOutcome]) -> Iterator[Row]:
     dates = [own.binding.acquired_on for _, own in found if own.binding.acquired_on is not None]
     first = date.fromisoformat(min(dates)) if dates else None
     before: dict[tuple[object, ...], tuple[str, Calibration]] = {}
-    for sample_id, own in sorted(found, key=lambda item: item[1].binding.acquired_on or ""):
+    # Undated ones come last: nothing says what they came before.
+    for sample_id, own in sorted(found, key=lambda item: item[1].binding.acquired_on or "9999"):
         bound = own.binding
         low, high = own.mfi_range
         key = (bound.instrument, bound.detector, bound.voltage, own.calibrator)
@@ -128,6 +131,7 @@ def calibration_rows(outcomes: list[BeadOutcome]) -> Iterator[Row]:
             "autofluorescence": None if own.mef is None else own.mef.autofluorescence,
             "mfi_low": low,
             "mfi_high": high,
+            "kit_sha256": own.kit.sha256,
             "flags": ";".join(own.flags),
         }
         if key in before:

@@ -84,8 +84,15 @@ def calibrate_beads(
     return _calibrate_channel(sample, _find_single_beads(sample, path.name), index, kit, own, path)
 
 
-def calibrate_every_channel(path: Path, kit: BeadKit) -> tuple[BeadRun, ...]:
+def calibrate_every_channel(
+    path: Path, kit: BeadKit, dataset: int | None = None
+) -> tuple[BeadRun, ...]:
     """Calibrate every channel of a bead file that its kit has values for.
+
+    Parameters
+    ----------
+    dataset
+        From 1; None for the file's main one.
 
     Raises
     ------
@@ -94,7 +101,7 @@ def calibrate_every_channel(path: Path, kit: BeadKit) -> tuple[BeadRun, ...]:
     FcsError
         The file cannot be read.
     """
-    sample = read_fcs(path)
+    sample = read_fcs(path, dataset)
     channels = sample.events.channels
     chosen = [
         _choose(channels, kit, None, item.detector, path.name)
@@ -102,7 +109,12 @@ def calibrate_every_channel(path: Path, kit: BeadKit) -> tuple[BeadRun, ...]:
         if any(_is_of(item, own) for own in kit.channels)
     ]
     if not chosen:
-        chosen = [_choose(channels, kit, None, None, path.name)]
+        raise CalibrationError(
+            f"none of its channels is one of the kit's: {', '.join(map(_names, channels))}",
+            where=path.name,
+            expected=f"one of {', '.join(item.name for item in kit.channels)}",
+            advice="Name the channel in the kit as the file names its detector or stain",
+        )
     rows = _find_single_beads(sample, path.name)
     return tuple(_calibrate_channel(sample, rows, index, kit, own, path) for index, own in chosen)
 

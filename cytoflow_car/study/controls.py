@@ -94,6 +94,12 @@ def _serves(control: SheetRow, row: SheetRow, reagent: str) -> bool:
     return row.sample_id in reach
 
 
+def _reach(control: SheetRow) -> int:
+    """Return how far a control reaches: 0 named specimens, 1 a patient's, 2 a batch's."""
+    words = {"patient": 1, "batch": 2}
+    return min((words.get(item, 0) for item in control.control_for or ("batch",)), default=2)
+
+
 def with_controls(
     job: SampleJob,
     row: SheetRow,
@@ -118,6 +124,7 @@ def with_controls(
         if result is None:
             continue
         same_batch = bool(row.batch) and control.row.batch == row.batch
+        of_patient = agree(control.row.patient_id, row.patient_id)
         summaries.extend(
             replace(summary, kind=control.kind, same_batch=same_batch)
             for summary in result.control_summaries
@@ -125,7 +132,13 @@ def with_controls(
         )
         if control.kind in ("fmo", "isotype") and control.markers is not None:
             antigens.extend(
-                replace(found, kind=control.kind, same_batch=same_batch)
+                replace(
+                    found,
+                    kind=control.kind,
+                    same_batch=control.row.batch == row.batch,
+                    same_patient=of_patient,
+                    reach=_reach(control.row),
+                )
                 for found in result.antigen_controls
                 if markers[found.antigen] in control.markers
             )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -71,27 +72,38 @@ def find_baseline(row: SheetRow, study: Study, template: Template) -> SheetRow |
     The same tube of the same panel version, of the same specimen type where there is one, else of
     marrow. A baseline is compared with nothing.
     """
-    if template.clustering is None or template.clustering.residual is None or row.baseline:
+    if template.clustering is None or template.clustering.residual is None:
         return None
-    if not row.patient_id:
-        return None
-    fitting = sorted(_baselines(row, study), key=lambda other: other.specimen != row.specimen)
-    return fitting[0] if fitting else None
+    fitting = patient_baselines(row, study)
+    return next((item for item in fitting if item.panel_version == row.panel_version), None)
 
 
-def _baselines(row: SheetRow, study: Study) -> Iterator[SheetRow]:
-    for other in study.rows:
-        if (
-            other.baseline
-            and other.role == "specimen"
-            and other.use == "report"
-            and not other.not_done_reason
-            and other.patient_id == row.patient_id
-            and other.tube == row.tube
-            and other.panel_version == row.panel_version
-            and other.specimen in (row.specimen, "BM")
-        ):
-            yield other
+def patient_baselines(row: SheetRow, study: Study) -> list[SheetRow]:
+    """Return the baselines that a specimen may be compared with, the best first.
+
+    Of the same patient and tube, not drawn after it; first those of the same panel version, then of
+    the same specimen type, then marrow; of equal ones the nearest in time.
+    """
+    if row.baseline or not row.patient_id:
+        return []
+
+    def rank(other: SheetRow) -> tuple[bool, bool, float]:
+        apart = math.inf
+        if row.day is not None and other.day is not None:
+            apart = row.day - other.day
+        return other.panel_version != row.panel_version, other.specimen != row.specimen, apart
+
+    fitting = [
+        other
+        for other in study.rows
+        if other.baseline
+        and other.is_analysed
+        and other.use == "report"
+        and (other.patient_id, other.tube) == (row.patient_id, row.tube)
+        and other.specimen in (row.specimen, "BM")
+        and (row.day is None or other.day is None or other.day <= row.day)
+    ]
+    return sorted(fitting, key=rank)
 
 
 def without_baseline(row: SheetRow, reason: str) -> BaselineBlasts:

@@ -138,7 +138,7 @@ ANTIGENS: dict[str, str] = {
     "antigen": "row of the template's antigens",
     "population": "population",
     "marker": "marker",
-    "reagent": "conjugate, as the template or the file names it",
+    "reagent": "conjugate as the template names it, else marker and detector",
     "unit": "unit of the densities: ABC, or what the kit counts; a.u. without calibration",
     "calibrator": "kit, unit and kind of assay: densities of unlike ones are not compared",
     "calibration": "sample_id of the beads; empty without them",
@@ -189,6 +189,7 @@ ANTIGENS: dict[str, str] = {
 
 HISTOGRAMS: dict[str, str] = {
     "sample_id": "as in samples.csv",
+    "template": "gating template",
     "antigen": "row of the template's antigens",
     "population": "population of the specimen; fmo or isotype of a control",
     "control": "sample_id of the control; empty for the specimen itself",
@@ -220,6 +221,7 @@ CALIBRATIONS: dict[str, str] = {
     "autofluorescence": "of the beads, in the kit's unit; empty without a blank bead",
     "mfi_low": "lowest fitted peak",
     "mfi_high": "highest fitted peak",
+    "kit_sha256": "sha256 of the kit file",
     "compared_with": "beads before these, of the same detector, voltage, instrument and kit",
     "slope_change": "slope minus theirs",
     "intercept_change": "intercept minus theirs",
@@ -239,6 +241,7 @@ BESIDE: dict[str, str] = {
 BESIDE_WHERE_KNOWN: dict[str, str] = {
     "car_target": "antigen of the CAR",
     "net": "value without background",
+    "unit": "of a density that is not in ABC: what the kit counts",
     "antigen_status": "status of the antigen",
     "antigen_change": "its change since the patient's baseline",
 }

@@ -8,6 +8,8 @@ import pandas as pd
 
 from cytoflow_car.tables.columns import BESIDE, BESIDE_WHERE_KNOWN, TIMEPOINTS
 
+# What a density may be in where the conjugate has no F:P ratio.
+_KIT_UNITS = ("PE", "MESF", "ERF")
 _BESIDE_SOURCE = {"n": "n_events", "net": "value_net"}
 
 
@@ -84,6 +86,8 @@ def _put(row: dict[str, object], columns: dict[str, None], name: str, item: pd.S
         columns[f"{name}__{suffix}"] = None
     for suffix in BESIDE_WHERE_KNOWN:
         known = item[_BESIDE_SOURCE.get(suffix, suffix)]
+        if suffix == "unit" and known not in _KIT_UNITS:
+            continue
         if known and not pd.isna(known):
             row[f"{name}__{suffix}"] = known
             columns[f"{name}__{suffix}"] = None

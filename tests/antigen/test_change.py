@@ -66,8 +66,47 @@ def test_other_reagents_are_never_compared() -> None:
     )
     for one, two in ((before, after), (after, before)):
         found = compare(one, two)
-        assert found.change is AntigenChange.NOT_COMPARABLE and found.reason.startswith("REAGENT")
+        assert found.change is AntigenChange.NOT_COMPARABLE
+        assert found.reason == "REAGENT of another name"
         assert found.log10_ratio is None
+
+
+def test_another_detector_of_one_cytometer_is_another_reagent() -> None:
+    rng = np.random.default_rng(8)
+    before, after = (
+        replace(profile(BEFORE, rng), detector=detector, calibrator="kit")
+        for detector in ("PE-A", "APC-A")
+    )
+    assert compare(before, after).reason == "DETECTOR PE-A, now APC-A"
+    # Another cytometer may call the detector of the same label otherwise, where a stain names it.
+    elsewhere = replace(after, instrument="Other #11111111")
+    assert compare(before, elsewhere).change is not AntigenChange.NOT_COMPARABLE
+    unnamed = [replace(item, stain="CD22") for item in (before, elsewhere)]
+    assert compare(*unnamed).reason == "DETECTOR PE-A, now APC-A"
+
+
+def test_one_draw_below_background_does_not_take_the_interval() -> None:
+    rng = np.random.default_rng(9)
+    before, after = measured(BEFORE, rng), measured(Cells(100, 1600.0), rng)
+    assert after.draws is not None
+    draws = after.draws.copy()
+    draws[0] = -5.0
+    whole = compare(before, after).interval
+    nearly = compare(before, replace(after, draws=draws)).interval
+    assert whole is not None and nearly is not None
+    assert nearly.low == pytest.approx(whole.low, abs=0.05)
+    draws[:50] = -5.0
+    assert compare(before, replace(after, draws=draws)).interval is None
+
+
+def test_what_a_comparison_leaves_open_stands_in_its_reason() -> None:
+    rng = np.random.default_rng(10)
+    before = measured(BEFORE, rng)
+    after = profile(BEFORE, rng, calibration=beads(13.0, rng), fmo=False)
+    found = compare_antigen(
+        before, after, RULE.cutoffs, baseline="first", caveat="inotuzumab not known of"
+    )
+    assert found.reason.endswith("; background by fmo, now by internal; inotuzumab not known of")
 
 
 def test_other_calibrators_are_never_compared() -> None:

@@ -107,8 +107,9 @@ def test_outside_the_beads_a_density_is_flagged() -> None:
     own = beads(13.0, rng)
     dim, bright = (profile(Cells(500, copies), rng, calibration=own) for copies in (0.0, 200_000.0))
     assert "EXTRAPOLATED" in bright.flags
-    # 25 photo-electrons of a cell without antigen are as many as 500 molecules make.
-    assert dim.status is AntigenStatus.NEG
+    # 25 photo-electrons of a cell without antigen are as many as 500 molecules make: within the
+    # beads, but no density.
+    assert dim.status is AntigenStatus.NEG and "EXTRAPOLATED" not in dim.flags
 
 
 def test_without_beads_there_are_ratios_and_no_molecules() -> None:
@@ -166,8 +167,39 @@ def test_histograms_hold_every_event() -> None:
         assert list(own.edges) == sorted(own.edges)
 
 
-def test_the_order_of_cells_does_not_matter() -> None:
-    one, other = (
-        profile(Cells(500, 3000), np.random.default_rng(11), calibration=None) for _ in range(2)
-    )
-    assert (one.net, one.net_interval) == (other.net, other.net_interval)
+def test_percentiles_mean_and_spread_are_those_of_the_planted_cells() -> None:
+    rng = np.random.default_rng(14)
+    item = profile(Cells(20_000, 10_000, spread=0.4), rng, calibration=beads(13.0, rng))
+    # Of a log-normal population, with 500 molecules' worth of light in every cell.
+    planted = [10_000 * np.exp(0.4 * z) + 500 for z in (-1.645, -0.6745, 0.6745, 1.645)]
+    assert item.percentiles == pytest.approx(planted, rel=0.07)
+    assert item.geometric_mean == pytest.approx(10_500, rel=0.07)
+    spread = 100 * 0.7413 * (planted[2] - planted[1]) / 10_500
+    assert item.robust_cv_percent == pytest.approx(spread, rel=0.1)
+
+
+def test_two_groups_are_told_without_their_background() -> None:
+    rng = np.random.default_rng(15)
+    item = profile(Cells(1000, 8000, negative=0.4), rng, calibration=beads(13.0, rng))
+    assert item.heterogeneity is not None and item.heterogeneity.is_bimodal
+    dim, bright = item.heterogeneity.modes
+    assert (dim.fraction, bright.fraction) == pytest.approx((0.4, 0.6), abs=0.02)
+    assert bright.value == pytest.approx(8000, rel=0.1)
+    assert dim.value is None or dim.value < 100
+
+
+def test_a_density_of_another_unit_is_no_reference() -> None:
+    rng = np.random.default_rng(16)
+    own = beads(13.0, rng)
+    without = replace(own, channel=replace(own.channel, fp_ratio=None))
+    told = replace(RULE, reference_density=20_000.0, reference_source="20 healthy donors")
+    item = profile(Cells(500, 2500), rng, calibration=without, rule=told)
+    assert item.unit == "PE" and item.status is AntigenStatus.NO_REFERENCE
+
+
+def test_an_unknown_voltage_of_a_control_is_told() -> None:
+    rng = np.random.default_rng(17)
+    unknown = replace(CHANNEL, voltage=None)
+    item = profile(Cells(500, 5000), rng, channel=unknown, voltage=None)
+    assert item.background is not None and item.background.kind == "fmo"
+    assert "CONTROL_UNBOUND" in item.flags
