@@ -87,7 +87,7 @@ def _obstacle(before: SheetRow, after: SheetRow, rule: AntigenRule, study: Study
     for drug in rule.masking:
         event = f"prior_{drug}"
         day = facts.days.get(event)
-        if day is None and event not in facts.undated:
+        if day is None and event not in facts.dates:
             continue
         if day is None or before.day is None or after.day is None:
             return f"MASKED_PERHAPS:{drug}, whose day or the specimens' is not known"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import date, timedelta
+from math import floor
 from pathlib import Path
 
 from cytoflow_car.errors import StudyError
@@ -35,6 +37,7 @@ def read_patients(
     lines: dict[str, int] = {}
     for cells in table.rows:
         facts = _read_row(cells, calendar)
+        _check_order(cells, facts, calendar)
         if not facts.patient_id:
             continue
         if facts.patient_id in found:
@@ -48,17 +51,19 @@ def _read_row(cells: Cells, calendar: Calendar) -> PatientFacts:
     patient_id = cells.needed("patient_id")
     origin = calendar.origin(patient_id)
     days: dict[str, float] = {}
-    undated = set()
+    dates: dict[str, date] = {}
     for event in EVENTS:
         on, day = cells.date(f"{event}_on"), cells.number(f"{event}_day")
         by_date = None if on is None or origin is None else float((on - origin).days)
         if day is not None and by_date is not None and day != by_date:
             cells.fault(f"{event}_day", f"day {day:g}, but {on} is day {by_date:g}")
-        known = by_date if day is None else day
-        if known is not None:
-            days[event] = known
-        elif on is not None:
-            undated.add(event)
+        day = by_date if day is None else day
+        if day is not None:
+            days[event] = day
+            if on is None and origin is not None:
+                on = origin + timedelta(days=floor(day))
+        if on is not None:
+            dates[event] = on
     return PatientFacts(
         patient_id,
         cells.number("age_years", least=0),
@@ -68,5 +73,59 @@ def _read_row(cells: Cells, calendar: Calendar) -> PatientFacts:
         cells.text("response"),
         cells.text("relapse_site"),
         days,
-        frozenset(undated),
+        dates,
     )
+
+
+def _check_order(cells: Cells, facts: PatientFacts, calendar: Calendar) -> None:
+    """Note what cannot have happened in this order.
+
+    A response, an antibody and a transplantation may lie before infusion 1: they are then of what
+    was given before.
+    """
+
+    def fault(event: str, problem: str, advice: str = "") -> None:
+        column = f"{event}_day" if cells.text(f"{event}_day") else f"{event}_on"
+        cells.fault(column, f"{facts.when(event)}, {problem}", advice=advice)
+
+    first_on = calendar.origin(facts.patient_id)
+    for event in ("relapse", "death", "last_follow_up"):
+        if facts.is_before(event, 0.0, first_on):
+            advice = "Give the first relapse after it" if event == "relapse" else ""
+            fault(event, "before infusion 1", advice)
+    for infusion in calendar.of(facts.patient_id)[1:]:
+        if facts.is_before("death", infusion.day, infusion.infused_on):
+            fault("death", f"before infusion {infusion.number}")
+    for event in EVENTS:
+        day, on = facts.days.get(event), facts.dates.get(event)
+        if facts.is_before("death", day, on):
+            fault(event, f"after death on {facts.when('death')}")
+        elif facts.is_before("last_follow_up", day, on):
+            what = event.removeprefix("prior_")
+            fault("last_follow_up", f"before {what} on {facts.when(event)}")
+
+
+def check_alive(
+    cells: Cells,
+    columns: tuple[str, ...],
+    facts: PatientFacts | None,
+    day: float | None,
+    on: date | None,
+) -> None:
+    """Note that a row of another table is of a day after the patient's death.
+
+    Parameters
+    ----------
+    columns
+        Those that may say when; the first that is not empty is at fault.
+    facts
+        Of the row's patient; None where ``patients.csv`` has none.
+    """
+    if facts is not None and facts.is_before("death", day, on):
+        column = next((column for column in columns if cells.text(column)), columns[0])
+        when = f"{on}" if day is None else f"day {day:g}"
+        cells.fault(
+            column,
+            f"{when}, after the death of {facts.patient_id} on {facts.when('death')}",
+            advice="Correct it, or death in patients.csv",
+        )

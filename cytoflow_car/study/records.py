@@ -178,8 +178,8 @@ class PatientFacts:
         As the sheet has them.
     days
         Day from infusion 1 of what happened, such as ``relapse`` or ``prior_blinatumomab``.
-    undated
-        What happened on a date, where infusion 1 has none.
+    dates
+        Its date; each from the other where the date of infusion 1 is known.
     """
 
     patient_id: str
@@ -190,7 +190,21 @@ class PatientFacts:
     response: str = ""
     relapse_site: str = ""
     days: Mapping[str, float] = field(default_factory=dict)
-    undated: frozenset[str] = frozenset()
+    dates: Mapping[str, date] = field(default_factory=dict)
+
+    def is_before(self, event: str, day: float | None, on: date | None) -> bool:
+        """Tell whether an event came on an earlier day than another day or date.
+
+        By days from infusion 1 where both are known, else by dates; False where that stays open.
+        """
+        own_day, own_date = self.days.get(event), self.dates.get(event)
+        if own_day is not None and day is not None:
+            return math.floor(own_day) < math.floor(day)
+        return own_date is not None and on is not None and own_date < on
+
+    def when(self, event: str) -> str:
+        """Return an event's day, or its date where the day is not known, for messages."""
+        return f"day {self.days[event]:g}" if event in self.days else f"{self.dates[event]}"
 
 
 @dataclass(frozen=True, slots=True)

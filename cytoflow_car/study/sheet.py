@@ -14,7 +14,7 @@ from cytoflow_car.errors import StudyError
 from cytoflow_car.study.cells import OWN_COLUMN, Cells, nearest, read_table
 from cytoflow_car.study.infusions import Calendar, read_infusions
 from cytoflow_car.study.overrides import read_overrides
-from cytoflow_car.study.patients import read_patients
+from cytoflow_car.study.patients import check_alive, read_patients
 from cytoflow_car.study.records import (
     CONTROL_ROLES,
     ROLE_WORDS,
@@ -35,6 +35,8 @@ COLUMNS = (
     "dilution", "kit", "pull_number", "collected_at", "acquired_at",
 )  # fmt: skip
 _REQUIRED = ("file", "patient_id", "specimen", "template")
+#: What says when a specimen was drawn.
+_WHEN = ("collected_on", "day", "collected_at")
 
 _TEMPLATE_NAME = re.compile(r"[a-z][a-z0-9_]*")
 _SAMPLE_ID = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9._-]*[A-Za-z0-9_-])?")
@@ -74,6 +76,10 @@ def read_study(folder: Path) -> Study:
         before = len(faults)
         row = _place_in_time(cells, _read_row(cells, folder), calendar)
         _check_row(cells, row, calendar)
+        # A specimen that was not done may say that death is why.
+        if row.role == "specimen" and row.file and row.use != "exclude":
+            facts = patients.get(row.patient_id)
+            check_alive(cells, _WHEN, facts, row.day, row.collected_on)
         row = _name(row)
         # What keeps a name from being built has mostly been told already.
         if row.sample_id or len(faults) == before:
@@ -235,7 +241,7 @@ def _check_row(cells: Cells, row: SheetRow, calendar: Calendar) -> None:
     if row.role == "specimen":
         for column in ("patient_id", "specimen", "template"):
             cells.needed(column)
-        if not any(cells.text(column) for column in ("collected_on", "day", "collected_at")):
+        if not any(map(cells.text, _WHEN)):
             cells.fault("collected_on, day", "both empty", expected="one of them")
     if row.role in CONTROL_ROLES and not row.control_markers:
         cells.fault("control_marker", f"empty for a control of role {row.role}")
