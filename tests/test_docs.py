@@ -34,7 +34,7 @@ from cytoflow_car.model.panel import Marker
 from cytoflow_car.preprocess.scales import ScaleSetting
 from cytoflow_car.qc.acquisition import AcquisitionSetting
 from cytoflow_car.qc.drift import DriftSetting
-from cytoflow_car.study import infusions, overrides, patients, sheet
+from cytoflow_car.study import infusions, labs, overrides, patients, sheet
 from cytoflow_car.tables import columns
 from cytoflow_car.template import CarStain, Template
 
@@ -132,6 +132,7 @@ def test_every_column_of_the_results_is_described(section: str, described: dict[
         ("samples.csv", sheet.COLUMNS),
         ("infusions.csv", infusions.COLUMNS),
         ("patients.csv", patients.COLUMNS),
+        ("labs.csv", labs.COLUMNS),
         ("overrides.csv", overrides.COLUMNS),
     ],
 )

@@ -65,6 +65,7 @@ def check_study(study: Study, templates_folder: Path | None = None) -> tuple[Fin
         findings.extend(_check_templates_of(row, study, templates))
     findings.extend(_check_content(rows, headers))
     findings.extend(_check_patients(study))
+    findings.extend(_check_follow_up(study))
     findings.extend(_check_overrides(study, templates))
     if all(name in templates for row in study.rows for name in row.templates):
         from cytoflow_car.study.plan import find_measured_twice
@@ -211,10 +212,42 @@ def _check_patients(study: Study) -> Iterator[Finding]:
     for patient in patients:
         if not any(row.baseline for row in specimens if row.patient_id == patient):
             yield Finding("warning", "samples.csv, column baseline", f"{patient} has no baseline")
-    for patient in dict.fromkeys(item.patient_id for item in study.infusions):
-        if patient not in patients:
-            message = f"{patient} has no specimen. {nearest(patient, list(patients))}".rstrip(". ")
-            yield Finding("warning", "infusions.csv, column patient_id", message)
+    for table, named in (
+        ("infusions.csv", dict.fromkeys(item.patient_id for item in study.infusions)),
+        ("labs.csv", dict.fromkeys(item.patient_id for item in study.labs)),
+    ):
+        for patient in named:
+            if patient not in patients:
+                message = f"{patient} has no specimen. {nearest(patient, list(patients))}"
+                yield Finding("warning", f"{table}, column patient_id", message.rstrip(". "))
+
+
+def _check_follow_up(study: Study) -> Iterator[Finding]:
+    """Find what `patients.csv` leaves out, where there is one."""
+    if not study.patients:
+        return
+    known = list(study.patients)
+    specimens = [row for row in study.rows if row.role == "specimen" and row.use != "exclude"]
+    named = (
+        *(row.patient_id for row in specimens),
+        *(item.patient_id for item in study.infusions),
+        *(item.patient_id for item in study.labs),
+    )
+    for patient in dict.fromkeys(named):
+        if patient not in study.patients:
+            message = f"{patient} is not there. {nearest(patient, known)}".rstrip(". ")
+            yield Finding("warning", "patients.csv, column patient_id", message)
+    for row in specimens:
+        facts = study.patients.get(row.patient_id)
+        if (
+            facts is not None
+            and not row.not_done_reason
+            and facts.is_before("last_follow_up", row.day, row.collected_on)
+        ):
+            yield _warning(
+                row,
+                f"after the last follow-up of {row.patient_id} on {facts.when('last_follow_up')}",
+            )
 
 
 def _check_overrides(study: Study, templates: Templates) -> Iterator[Finding]:

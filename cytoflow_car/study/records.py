@@ -1,4 +1,4 @@
-"""What a study folder says, as frozen records: specimens, infusions, moved gates."""
+"""What a study folder says, as frozen records: specimens, infusions, patients, values."""
 
 from __future__ import annotations
 
@@ -208,6 +208,38 @@ class PatientFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class LabResult:
+    """One row of ``labs.csv``: a laboratory value, or immunoglobulins that were given.
+
+    Attributes
+    ----------
+    line
+        Row number as a spreadsheet shows it.
+    test
+        ``IgG``, ``IgA``, ``IgM``, ``IVIG`` (immunoglobulins given), or another one.
+    value
+        In `unit`; of IVIG the dose, None where it is not told.
+    bound
+        ``<`` where the laboratory says only that the value is below `value`, ``>`` where above it;
+        else empty.
+    lower_limit
+        Of healthy persons of the patient's age, in `unit`; None where the row has none.
+    taken_on, day
+        Date, and day from infusion 1; each from the other where the date of infusion 1 is known.
+    """
+
+    patient_id: str
+    line: int
+    test: str
+    value: float | None
+    bound: Literal["", "<", ">"] = ""
+    unit: str = ""
+    lower_limit: float | None = None
+    taken_on: date | None = None
+    day: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Study:
     """A study folder, read and found consistent.
 
@@ -225,6 +257,8 @@ class Study:
         The sheet's own columns, in its order.
     patients
         By patient.
+    labs
+        In the order of their table.
     """
 
     folder: Path
@@ -233,6 +267,7 @@ class Study:
     overrides: Mapping[str, tuple[Override, ...]] = field(default_factory=dict)
     extra_columns: tuple[str, ...] = ()
     patients: Mapping[str, PatientFacts] = field(default_factory=dict)
+    labs: tuple[LabResult, ...] = ()
 
     def day_from_infusion(self, row: SheetRow, number: int) -> float | None:
         """Return a specimen's day counted from an infusion of its patient.

@@ -109,6 +109,35 @@ def test_a_template_for_another_specimen(write_study: WriteStudy) -> None:
     )
 
 
+def test_patients_that_a_table_leaves_out(write_study: WriteStudy) -> None:
+    folder = write_study()
+    (folder / "labs.csv").write_text(
+        "patient_id,day,test,value,unit\nP01,3,IgG,5,g/L\nP10,3,IgG,5,g/L\nP10,5,IgG,5,g/L\n"
+    )
+    (folder / "infusions.csv").write_text("patient_id,infusion,day\nP02,1,0\n")
+    without_specimen = [
+        "warning: infusions.csv, column patient_id: P02 has no specimen. Did you mean P01?",
+        "warning: labs.csv, column patient_id: P10 has no specimen. Did you mean P01?",
+    ]
+    assert told(folder) == without_specimen
+    (folder / "patients.csv").write_text("patient_id\nP10\n")
+    assert told(folder) == [
+        *without_specimen,
+        "warning: patients.csv, column patient_id: P01 is not there. Did you mean P10?",
+        "warning: patients.csv, column patient_id: P02 is not there. Did you mean P10?",
+    ]
+
+
+def test_a_specimen_after_the_last_follow_up(write_study: WriteStudy) -> None:
+    folder = write_study()
+    (folder / "patients.csv").write_text("patient_id,last_follow_up_day\nP01,6\n")
+    assert told(folder) == [
+        "warning: samples.csv row 3 (b): after the last follow-up of P01 on day 6"
+    ]
+    (folder / "patients.csv").write_text("patient_id,last_follow_up_day\nP01,7\n")
+    assert told(folder) == []
+
+
 def test_no_control_of_any_kind(write_study: WriteStudy) -> None:
     findings = told(write_study({"baseline": "no"}, {}, {"batch": "S2"}))
     assert [finding for finding in findings if "row 3" in finding] == [
