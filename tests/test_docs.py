@@ -34,7 +34,7 @@ from cytoflow_car.model.panel import Marker
 from cytoflow_car.preprocess.scales import ScaleSetting
 from cytoflow_car.qc.acquisition import AcquisitionSetting
 from cytoflow_car.qc.drift import DriftSetting
-from cytoflow_car.study import infusions, labs, overrides, patients, sheet
+from cytoflow_car.study import definitions, infusions, labs, overrides, patients, sheet
 from cytoflow_car.tables import columns
 from cytoflow_car.template import CarStain, Template
 
@@ -138,6 +138,12 @@ def test_every_column_of_the_results_is_described(section: str, described: dict[
 )
 def test_every_column_of_the_study_folder_is_described(section: str, read: tuple[str, ...]) -> None:
     assert set(read) == set(entries("study-folder.md", section))
+
+
+@pytest.mark.parametrize("table", definitions.KEYS)
+def test_every_key_of_the_study_file_is_described(table: str) -> None:
+    section = f"`[{table.replace('*', '<name>')}]`" if table else "The file and its tables"
+    assert set(definitions.KEYS[table]) == set(entries("study-folder.md", section))
 
 
 @pytest.mark.parametrize(

@@ -17,13 +17,20 @@ from cytoflow_car.cli.options import FOLDER, own_templates
 def check(ctx: click.Context, study: Path, templates: Path | None) -> None:
     """Check sheet, templates and file headers of the folder STUDY without reading events.
 
+    The definitions in force come first, then what is wrong.
+
     Exits with 2 where there is an error; warnings alone leave 0.
     """
     from cytoflow_car.study.check import check_study
+    from cytoflow_car.study.definitions import describe_definitions
     from cytoflow_car.study.sheet import read_study
 
     read = read_study(study)
     findings = check_study(read, templates)
+    click.echo(f"study: {read.definitions.name or 'without name'}")
+    click.echo(f"laboratory values: {len(read.labs)}")
+    for line in describe_definitions(read.definitions):
+        click.echo(line)
     for finding in findings:
         click.echo(f"{finding.level}: {finding.where}: {finding.message}")
     n_errors = sum(finding.level == "error" for finding in findings)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -18,7 +20,7 @@ from cytoflow_car.study.controls import find_controls
 from cytoflow_car.study.records import CONTROL_ROLES, SheetRow, Study
 from cytoflow_car.study.spillover import read_spillover
 from cytoflow_car.tables.kit_file import read_kit
-from cytoflow_car.template import Template, load_template
+from cytoflow_car.template import Template, list_templates, load_template
 
 Headers = Mapping[str, FileHeader]
 Templates = Mapping[str, Template]
@@ -66,6 +68,8 @@ def check_study(study: Study, templates_folder: Path | None = None) -> tuple[Fin
     findings.extend(_check_content(rows, headers))
     findings.extend(_check_patients(study))
     findings.extend(_check_follow_up(study))
+    findings.extend(_check_visits(rows, study))
+    findings.extend(_check_definitions(study, templates, templates_folder))
     findings.extend(_check_overrides(study, templates))
     if all(name in templates for row in study.rows for name in row.templates):
         from cytoflow_car.study.plan import find_measured_twice
@@ -248,6 +252,67 @@ def _check_follow_up(study: Study) -> Iterator[Finding]:
                 row,
                 f"after the last follow-up of {row.patient_id} on {facts.when('last_follow_up')}",
             )
+
+
+def _check_visits(rows: list[SheetRow], study: Study) -> Iterator[Finding]:
+    """Find specimens outside of the window of their visit, and visits that have none."""
+    windows = {window.visit: window for window in study.definitions.windows}
+    without = set()
+    for row in rows if windows else ():
+        if row.role != "specimen" or row.visit in ("", "UNSCHEDULED"):
+            continue
+        window = windows.get(row.visit)
+        if window is None:
+            if row.visit not in without:
+                message = f"visit {row.visit!r} has no window in study.toml. "
+                yield _warning(
+                    row, (message + nearest(row.visit, list(windows))).rstrip(". "), "visit"
+                )
+            without.add(row.visit)
+            continue
+        day = study.day_from_infusion(row, window.infusion)
+        if day is not None and not window.low <= math.floor(day) <= window.high:
+            yield _warning(
+                row,
+                f"day {day:g} from infusion {window.infusion}, but {row.visit} is day "
+                f"{window.low:g} to {window.high:g}",
+                "visit",
+            )
+
+
+def _check_definitions(
+    study: Study, templates: Templates, folder: Path | None
+) -> Iterator[Finding]:
+    """Find definitions that no result can meet."""
+    definitions = study.definitions
+    asked = [
+        *(rule.measurement for rule in definitions.recoveries),
+        definitions.residual_measurement,
+        *(name for names in definitions.car_t_measurements.values() for name in names),
+    ]
+    measured = {item.name for template in templates.values() for item in template.measurements}
+    if not measured.issuperset(asked):
+        for name in set(list_templates(folder)) - set(templates):
+            # A faulty template that the study does not use is no matter of the study.
+            with suppress(CytoflowCarError):
+                measured.update(item.name for item in load_template(name, folder).measurements)
+    for name in dict.fromkeys(asked):
+        if name not in measured:
+            message = f"no template measures {name!r}. {nearest(name, sorted(measured))}"
+            yield Finding("warning", "study.toml", message.rstrip(". "))
+    if definitions.detection:
+        message = "kept for the record; a run takes the limits of the templates"
+        yield Finding("warning", "study.toml, [detection]", message)
+    rule = definitions.immunoglobulin
+    values = [item for item in study.labs if item.test == rule.test]
+    if study.labs and not values:
+        message = f"no value of {rule.test}, which definition {rule.name} needs"
+        yield Finding("warning", "labs.csv, column test", message)
+    if rule.limit is None:
+        lines = [str(item.line) for item in values if item.lower_limit is None]
+        if lines:
+            message = f"empty, but definition {rule.name} needs it: rows {', '.join(lines)}"
+            yield Finding("warning", "labs.csv, column lower_limit", message)
 
 
 def _check_overrides(study: Study, templates: Templates) -> Iterator[Finding]:

@@ -14,7 +14,7 @@ from cytoflow_car.errors import StudyError
 from cytoflow_car.study.cells import Cells, read_table
 from cytoflow_car.study.infusions import Calendar
 from cytoflow_car.study.patients import check_alive
-from cytoflow_car.study.records import LabResult, PatientFacts
+from cytoflow_car.study.records import ImmunoglobulinRule, LabResult, PatientFacts
 
 COLUMNS = ("patient_id", "date", "day", "test", "value", "unit", "lower_limit")
 _REQUIRED = ("patient_id", "test", "value", "unit")
@@ -28,6 +28,7 @@ def read_labs(
     path: Path,
     calendar: Calendar,
     patients: Mapping[str, PatientFacts],
+    rule: ImmunoglobulinRule,
     faults: list[StudyError],
 ) -> tuple[LabResult, ...]:
     """Read ``labs.csv``; an absent file means that nothing was measured.
@@ -36,6 +37,8 @@ def read_labs(
     ----------
     patients
         A value of a day after a patient's death is a fault.
+    rule
+        A value in another unit than its limit is one, too.
     """
     table = read_table(path, COLUMNS, _REQUIRED, faults) if path.is_file() else None
     results = []
@@ -44,14 +47,21 @@ def read_labs(
         check_alive(
             cells, ("date", "day"), patients.get(result.patient_id), result.day, result.taken_on
         )
+        if rule.limit is not None and result.test == rule.test and result.unit != rule.unit:
+            cells.fault("unit", f"{result.unit!r}", expected=f"{rule.unit}, as in study.toml")
         results.append(result)
     faults.extend(_measured_twice(results))
     return tuple(results)
 
 
+def spell(test: str) -> str:
+    """Return a test as it is spelt here: ``IgG`` for ``igg`` and ``Ig-G``."""
+    return _SPELLINGS.get(re.sub(r"[\W_]", "", test).lower(), test)
+
+
 def _read_row(cells: Cells) -> LabResult:
     test = cells.needed("test")
-    spelling = _SPELLINGS.get(re.sub(r"[\W_]", "", test).lower(), test)
+    spelling = spell(test)
     if test != spelling:
         cells.fault("test", f"{test!r}", expected=spelling)
     if not cells.text("date") and not cells.text("day"):

@@ -1,4 +1,4 @@
-"""What a study folder says, as frozen records: specimens, infusions, patients, values."""
+"""What a study folder says, as frozen records: tables, and the definitions in force."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from cytoflow_car.gating.tree import Override
+from cytoflow_car.outcome.recovery import DEFINITIONS, RecoveryDefinition
 
 #: A `datetime.datetime` where the sheet gives a time of day too, else the date alone.
 Moment = date
@@ -240,6 +241,140 @@ class LabResult:
 
 
 @dataclass(frozen=True, slots=True)
+class VisitWindow:
+    """When a visit may be.
+
+    Attributes
+    ----------
+    visit
+        As in the sheet.
+    day, low, high
+        The day that is aimed at, and the first and the last that count, from `infusion`.
+    infusion
+        Number of the infusion that the days count from.
+    """
+
+    visit: str
+    day: float
+    low: float
+    high: float
+    infusion: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class RecoveryRule:
+    """A definition of recovery that is in force.
+
+    Attributes
+    ----------
+    measurement
+        What the definition is applied to.
+    """
+
+    definition: RecoveryDefinition
+    measurement: str
+
+
+@dataclass(frozen=True, slots=True)
+class ImmunoglobulinRule:
+    """When immunoglobulins have recovered: with the first value from a limit on.
+
+    Attributes
+    ----------
+    name
+        By which results say what was in force.
+    test
+        As in ``labs.csv``.
+    limit
+        In `unit`; None for the lower limit of each value's own row.
+    unit
+        Empty without `limit`.
+    months_without_ivig
+        A value counts only where no immunoglobulins were given for so long before it; 0 if it
+        always counts.
+    early_months
+        A recovery before this month, from the origin of survival, is early.
+    """
+
+    name: str = "igg_lower_limit"
+    test: str = "IgG"
+    limit: float | None = None
+    unit: str = ""
+    months_without_ivig: float = 0.0
+    early_months: float = 12.0
+
+
+@dataclass(frozen=True, slots=True)
+class DetectionLimits:
+    """Limits that a study states for an assay, in events; None where it states none."""
+
+    lod_events: int | None = None
+    loq_events: int | None = None
+
+
+def _car_t_by_specimen() -> Mapping[str, tuple[str, ...]]:
+    return dict.fromkeys(SPECIMENS, ("car_t_percent_of_t",))
+
+
+@dataclass(frozen=True, slots=True)
+class StudyDefinitions:
+    """What ``study.toml`` says: clocks, windows, and the definitions in force.
+
+    Attributes
+    ----------
+    name
+        Of the study; empty where it has none.
+    simulated
+        No person's cells are in its files.
+    month_days
+        Days of a month.
+    survival_origin
+        Number of the infusion from which survival counts.
+    windows
+        One a visit, in the file's order.
+    persistence
+        Name of the convention: ``interval`` or ``cibmtr``.
+    recoveries
+        Definitions of B-cell recovery; the first is the primary one.
+    marrow_denominator
+        Of the built-in definition of the marrow.
+    immunoglobulin
+        Definition of the recovery of immunoglobulins.
+    residual_measurement
+        Measurement whose call says whether residual disease is there.
+    car_t_measurements
+        By specimen; the first is the primary one.
+    landmark_months
+        From the origin of survival; ascending.
+    lfs_events
+        What ends leukemia-free survival.
+    transplant
+        ``censor``: follow-up ends with a transplantation; ``competing``: it is an event of its own;
+        ``ignore``: follow-up goes on.
+    detection
+        By assay; kept for the record, runs take the limits of templates.
+    """
+
+    name: str = ""
+    simulated: bool = False
+    month_days: float = 30.4375
+    survival_origin: int = 1
+    windows: tuple[VisitWindow, ...] = ()
+    persistence: Literal["interval", "cibmtr"] = "interval"
+    recoveries: tuple[RecoveryRule, ...] = (
+        RecoveryRule(DEFINITIONS["bm_2_percent"], "b_cell_cd19_percent_of_nucleated"),
+    )
+    marrow_denominator: str = "nucleated"
+    immunoglobulin: ImmunoglobulinRule = field(default_factory=ImmunoglobulinRule)
+    residual_measurement: str = "blast_percent_of_nucleated"
+    car_t_measurements: Mapping[str, tuple[str, ...]] = field(default_factory=_car_t_by_specimen)
+    landmark_months: tuple[float, ...] = (6.0,)
+    lfs_events: tuple[str, ...] = ("relapse", "death")
+    transplant: Literal["censor", "competing", "ignore"] = "censor"
+    detection: Mapping[str, DetectionLimits] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Study:
     """A study folder, read and found consistent.
 
@@ -259,6 +394,8 @@ class Study:
         By patient.
     labs
         In the order of their table.
+    definitions
+        What ``study.toml`` says.
     """
 
     folder: Path
@@ -268,6 +405,7 @@ class Study:
     extra_columns: tuple[str, ...] = ()
     patients: Mapping[str, PatientFacts] = field(default_factory=dict)
     labs: tuple[LabResult, ...] = ()
+    definitions: StudyDefinitions = field(default_factory=StudyDefinitions)
 
     def day_from_infusion(self, row: SheetRow, number: int) -> float | None:
         """Return a specimen's day counted from an infusion of its patient.

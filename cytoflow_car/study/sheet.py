@@ -12,6 +12,7 @@ from typing import Literal, cast
 
 from cytoflow_car.errors import StudyError
 from cytoflow_car.study.cells import OWN_COLUMN, Cells, nearest, read_table
+from cytoflow_car.study.definitions import read_definitions
 from cytoflow_car.study.infusions import Calendar, read_infusions
 from cytoflow_car.study.labs import read_labs
 from cytoflow_car.study.overrides import read_overrides
@@ -48,7 +49,7 @@ _DAY_ORIGIN = re.compile(r"infusion (\d{1,3})")
 
 
 def read_study(folder: Path) -> Study:
-    """Read ``samples.csv`` of a study folder, and the other tables beside it.
+    """Read ``samples.csv`` of a study folder, the other tables and ``study.toml`` beside it.
 
     Whether FCS files exist and templates are right is not looked at: a missing file costs its own
     row, not the study.
@@ -70,7 +71,9 @@ def read_study(folder: Path) -> Study:
     table = read_table(sheet, COLUMNS, _REQUIRED, faults)
     calendar = read_infusions(folder / "infusions.csv", faults)
     patients = read_patients(folder / "patients.csv", calendar, faults)
-    labs = read_labs(folder / "labs.csv", calendar, patients, faults)
+    definitions = read_definitions(folder / "study.toml", faults)
+    rule = definitions.immunoglobulin
+    labs = read_labs(folder / "labs.csv", calendar, patients, rule, faults)
     if table is None:
         raise StudyError.of(faults)
     rows = []
@@ -92,7 +95,9 @@ def read_study(folder: Path) -> Study:
     if faults:
         raise StudyError.of(faults)
     extra = tuple(column for column in table.columns if column.startswith(OWN_COLUMN))
-    return Study(folder, tuple(rows), calendar.infusions, overrides, extra, patients, labs)
+    return Study(
+        folder, tuple(rows), calendar.infusions, overrides, extra, patients, labs, definitions
+    )
 
 
 def _read_row(cells: Cells, folder: Path) -> SheetRow:

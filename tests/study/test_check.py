@@ -112,7 +112,8 @@ def test_a_template_for_another_specimen(write_study: WriteStudy) -> None:
 def test_patients_that_a_table_leaves_out(write_study: WriteStudy) -> None:
     folder = write_study()
     (folder / "labs.csv").write_text(
-        "patient_id,day,test,value,unit\nP01,3,IgG,5,g/L\nP10,3,IgG,5,g/L\nP10,5,IgG,5,g/L\n"
+        "patient_id,day,test,value,unit,lower_limit\n"
+        "P01,3,IgG,5,g/L,6\nP10,3,IgG,5,g/L,6\nP10,5,IgG,5,g/L,6\n"
     )
     (folder / "infusions.csv").write_text("patient_id,infusion,day\nP02,1,0\n")
     without_specimen = [
@@ -136,6 +137,55 @@ def test_a_specimen_after_the_last_follow_up(write_study: WriteStudy) -> None:
     ]
     (folder / "patients.csv").write_text("patient_id,last_follow_up_day\nP01,7\n")
     assert told(folder) == []
+
+
+def test_a_measurement_that_no_template_has(write_study: WriteStudy) -> None:
+    folder = write_study()
+    (folder / "study.toml").write_text('[definitions.car_t]\nPB = ["car_t_percent_of_tt"]\n')
+    assert told(folder) == [
+        "warning: study.toml: no template measures 'car_t_percent_of_tt'. Did you mean "
+        "car_t_percent_of_t?"
+    ]
+
+
+def test_limits_of_the_study_are_not_those_of_a_run(write_study: WriteStudy) -> None:
+    folder = write_study()
+    (folder / "study.toml").write_text("[detection.car_t]\nlod_events = 20\n")
+    assert told(folder) == [
+        "warning: study.toml, [detection]: kept for the record; a run takes the limits of the "
+        "templates"
+    ]
+
+
+def test_visits_and_their_windows(write_study: WriteStudy) -> None:
+    windows = '[windows."C1 D7"]\nday = 7\nlow = 6\nhigh = 8\n'
+    folder = write_study({"visit": "UNSCHEDULED"}, {"visit": "C1 D7"})
+    (folder / "study.toml").write_text(windows)
+    assert told(folder) == []
+    (folder / "study.toml").write_text(windows.replace("7\nlow = 6", "8\nlow = 8"))
+    assert told(folder) == [
+        "warning: samples.csv row 3 (b), column visit: day 7 from infusion 1, but C1 D7 is day 8 "
+        "to 8"
+    ]
+    write_study({"visit": "C1D7"}, {"visit": "C1D7"})
+    assert told(folder) == [
+        "warning: samples.csv row 2 (a), column visit: visit 'C1D7' has no window in study.toml. "
+        "Did you mean C1 D7?"
+    ]
+
+
+def test_laboratory_values_that_the_definition_needs(write_study: WriteStudy) -> None:
+    folder = write_study()
+    labs = "patient_id,day,test,value,unit,lower_limit\nP01,3,IgA,1,g/L,\n"
+    (folder / "labs.csv").write_text(labs)
+    assert told(folder) == [
+        "warning: labs.csv, column test: no value of IgG, which definition igg_lower_limit needs"
+    ]
+    (folder / "labs.csv").write_text(labs + "P01,3,IgG,5,g/L,\nP01,9,IgG,5,g/L,6\n")
+    assert told(folder) == [
+        "warning: labs.csv, column lower_limit: empty, but definition igg_lower_limit needs it: "
+        "rows 3"
+    ]
 
 
 def test_no_control_of_any_kind(write_study: WriteStudy) -> None:
