@@ -110,7 +110,7 @@ def plan_study(
     }
     _refuse_shared_measurements(study, templates)
     _refuse_unknown_overrides(study, templates)
-    references = find_references(templates, study.folder, templates_folder, reference)
+    references = find_references(templates, study, templates_folder, reference)
     hashes, failures = _hash_files(study)
     planned: list[PlannedSample] = []
     for row in study.rows:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -19,7 +18,7 @@ from cytoflow_car.template import Template
 
 def find_references(
     templates: Mapping[str, Template],
-    study: Path,
+    study: Study,
     templates_folder: Path | None,
     given: Path | None = None,
 ) -> dict[str, Reference]:
@@ -41,8 +40,8 @@ def find_references(
     }
     if given is not None:
         return dict.fromkeys(wanted, read_reference(given))
-    folders = [study, *([templates_folder] if templates_folder else [])]
-    if is_simulated(study):
+    folders = [study.folder, *([templates_folder] if templates_folder else [])]
+    if study.definitions.simulated:
         folders.append(resource_folder("sample_fcs"))
     found = {}
     for name in sorted(wanted):
@@ -51,19 +50,6 @@ def find_references(
         if path is not None:
             found[name] = read_reference(path)
     return found
-
-
-def is_simulated(study: Path) -> bool:
-    """Tell whether a study says of itself that it is simulated (``study.toml``)."""
-    try:
-        return (
-            tomllib.loads((study / "study.toml").read_text(encoding="utf-8")).get(
-                "simulated", False
-            )
-            is True
-        )
-    except (OSError, ValueError):
-        return False
 
 
 def find_baseline(row: SheetRow, study: Study, template: Template) -> SheetRow | None:
