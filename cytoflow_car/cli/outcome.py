@@ -93,7 +93,7 @@ def outcome(
         if endpoints or groups or becomings:
             raise click.UsageError("--endpoint, --group and --becomes are for a table")
         unit = "days"
-        cohort = summarise_cohort(source, study, times=times, landmarks=landmarks)
+        cohort = summarise_cohort(source, study, times=times, landmarks=landmarks or None)
         write_cohort(cohort, out)
         found = cohort.findings
         if cohort.left_out:

@@ -15,11 +15,11 @@ from cytoflow_car.outcome.analysis import Becoming, Endpoint, Finding, Question,
 from cytoflow_car.outcome.follow_up import Covariate, FollowUp, SurvivalSetting
 from cytoflow_car.study.courses import (
     CohortCourses,
-    CourseQuestion,
     antigens_of,
     follow_courses,
     mrd_of,
 )
+from cytoflow_car.study.definitions import describe_definitions
 from cytoflow_car.study.output_folder import refuse_results_folder
 from cytoflow_car.study.records import PatientFacts, Study
 from cytoflow_car.study.sheet import read_study
@@ -45,10 +45,7 @@ from cytoflow_car.tables.outcomes import (
 from cytoflow_car.tables.write import to_frame, write_csv
 
 Row = dict[str, object]
-_TITLES = {
-    "OS": "overall survival: time from infusion 1 to death",
-    "LFS": "leukemia-free survival: time from infusion 1 to relapse or death",
-}
+_ANTIGENS = ("blast_cd19_abc", "blast_cd22_abc")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -104,8 +101,7 @@ def summarise_cohort(
     folder: Path | None = None,
     *,
     times: Sequence[float] = (),
-    landmarks: Sequence[float] = (),
-    question: CourseQuestion | None = None,
+    landmarks: Sequence[float] | None = None,
     setting: SurvivalSetting = SurvivalSetting(),
 ) -> CohortOutcome:
     """Follow every patient of a run, and analyse what became of them.
@@ -117,7 +113,7 @@ def summarise_cohort(
     folder
         Its study folder; None for where the run's files lie.
     times, landmarks
-        Days from infusion 1.
+        Days from the origin; None for the landmarks that the study defines.
 
     Raises
     ------
@@ -126,20 +122,22 @@ def summarise_cohort(
     OutcomeError
         Courses or follow-ups that cannot be.
     """
-    question = question or CourseQuestion()
     study = read_study(folder or find_study(results))
     try:
         measured = pd.read_parquet(results / "measurements.parquet")
     except (OSError, ValueError) as fault:
         raise StudyError("it holds no measurements.parquet", where=results.name) from fault
-    courses = follow_courses(measured, study, question)
+    definitions = study.definitions
+    courses = follow_courses(measured, study)
+    if landmarks is None:
+        landmarks = [round(n * definitions.month_days) for n in definitions.landmark_months]
     patients = sorted(
         {row.patient_id for row in study.rows if row.patient_id} | set(study.patients)
     )
     left_out: list[str] = []
     endpoints = tuple(_endpoints(study, patients, left_out))
     followed = {item.patient_id for endpoint in endpoints for item in endpoint.follow_ups}
-    becomings = tuple(_becomings(courses, followed))
+    becomings = tuple(_becomings(study, courses, followed))
     groups = tuple(_groups(study, followed))
     # What nobody became cannot be analysed, but stands in the tables.
     became = tuple(item for item in becomings if item.times)
@@ -148,15 +146,17 @@ def summarise_cohort(
         finding for item in endpoints for finding in analyse_endpoint(item, asked, setting)
     )
     name = study.folder.name
+    begin = f"time from infusion {definitions.survival_origin} to"
+    ends = " or ".join(definitions.lfs_events)
     sources = {
-        code: EndpointSource(title, "patients.csv", code.lower(), {})
-        for code, title in _TITLES.items()
+        "LFS": EndpointSource(f"leukemia-free survival: {begin} {ends}", "patients.csv", ends, {}),
+        "OS": EndpointSource(f"overall survival: {begin} death", "patients.csv", "death", {}),
     }
     own = {item.name: f"1 from when {item.name} was known, else 0" for item in becomings}
     run, from_patients = "measurements of the run", "patients.csv"
     frames: dict[str, tuple[pd.DataFrame, Mapping[str, str], str]] = {
         "patients_summary.csv": (
-            _frame(_summaries(study, patients, measured, courses, question), PATIENTS_SUMMARY),
+            _frame(_summaries(study, patients, measured, courses), PATIENTS_SUMMARY),
             PATIENTS_SUMMARY, f"{run}, {from_patients}",
         ),
         "adsl.csv": (_frame(_adsl(study, name, patients), ADSL), ADSL, from_patients),
@@ -196,7 +196,8 @@ def write_cohort(found: CohortOutcome, out: Path) -> None:
     record = {
         "cytoflow_car": metadata.version("cytoflow-car"),
         "unit": "days",
-        "origin": "infusion 1",
+        "origin": f"infusion {found.study.definitions.survival_origin}",
+        "definitions": list(describe_definitions(found.study.definitions)),
         "patients_without_follow_up": list(found.left_out),
     }
     (out / "outcome.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
@@ -207,39 +208,80 @@ def _frame(rows: Iterator[Row], columns: Mapping[str, str]) -> pd.DataFrame:
 
 
 def _endpoints(study: Study, patients: Sequence[str], left_out: list[str]) -> Iterator[Endpoint]:
-    for code, ends in (("LFS", ("relapse", "death")), ("OS", ("death",))):
+    definitions = study.definitions
+    competing = frozenset({"transplant"} if definitions.transplant == "competing" else ())
+    for code, ends in (("LFS", definitions.lfs_events), ("OS", ("death",))):
         follow_ups = []
         for patient in patients:
-            facts = study.patients.get(patient)
-            found = None if facts is None else _follow_up(facts, ends)
+            found = _follow_up(study, patient, ends)
             if found is None:
                 left_out.append(patient)
             else:
                 follow_ups.append(found)
         if follow_ups:
-            yield Endpoint(code, tuple(follow_ups))
+            yield Endpoint(code, tuple(follow_ups), competing)
 
 
-def _follow_up(facts: PatientFacts, ends: Sequence[str]) -> FollowUp | None:
-    """Return the first of some events, else the end of follow-up; None where neither is known."""
-    happened = [(facts.days[event], event) for event in ends if event in facts.days]
+def _follow_up(study: Study, patient: str, ends: Sequence[str]) -> FollowUp | None:
+    """Return the first of some events, else the end of follow-up, from the study's origin.
+
+    None where neither is known, or the patient was not followed beyond the origin. A transplant
+    before it is history.
+    """
+    facts, origin = study.patients.get(patient), _origin(study, patient)
+    if facts is None or origin is None:
+        return None
+    rule = study.definitions.transplant
+    ending = {event: event for event in ends}
+    if rule != "ignore":
+        # Censored follow-up ends without an event; a competing one is an event of its own.
+        ending["transplant"] = "transplant" if rule == "competing" else ""
+    happened = [
+        (facts.days[name] - origin, event)
+        for name, event in ending.items()
+        if name in facts.days and facts.days[name] > origin
+    ]
+    if any(name in facts.days and facts.days[name] <= origin for name in ends):
+        return None
     if happened:
         day, event = min(happened)
-        return FollowUp(facts.patient_id, day, event) if day > 0 else None
+        return FollowUp(patient, day, event)
     known = [facts.days[name] for name in ("last_follow_up", "death") if name in facts.days]
-    return FollowUp(facts.patient_id, max(known)) if known and max(known) > 0 else None
+    if not known or max(known) <= origin:
+        return None
+    return FollowUp(patient, max(known) - origin)
 
 
-def _becomings(courses: CohortCourses, followed: set[str]) -> Iterator[Becoming]:
+def _origin(study: Study, patient: str) -> float | None:
+    """Return the day from infusion 1 on which survival begins."""
+    number = study.definitions.survival_origin
+    if number == 1:
+        return 0.0
+    for item in study.infusions:
+        if (item.patient_id, item.number) == (patient, number):
+            return item.day
+    return None
+
+
+def _becomings(study: Study, courses: CohortCourses, followed: set[str]) -> Iterator[Becoming]:
     """Yield what patients become, from the day on which it was known."""
-    by_question: dict[str, dict[str, float]] = {}
+    by_rule: dict[str, dict[str, float]] = {}
     for item in courses.b_cells:
-        name = f"recovered_{item.question.measurement}"
-        times = by_question.setdefault(f"{name}_{item.question.definition.name}", {})
-        if item.recovery.known_on is not None and item.patient_id in followed:
+        name = f"recovered_{item.rule.measurement}_{item.rule.definition.name}"
+        times = by_rule.setdefault(name, {})
+        if item.recovery.known_on is not None:
             times[item.patient_id] = item.recovery.known_on
-    for name, times in by_question.items():
-        yield Becoming(name, times)
+    if study.labs:
+        by_rule[f"recovered_{study.definitions.immunoglobulin.name}"] = dict(
+            courses.immunoglobulins
+        )
+    for name, times in by_rule.items():
+        since = {
+            patient: day - (_origin(study, patient) or 0.0)
+            for patient, day in times.items()
+            if patient in followed
+        }
+        yield Becoming(name, since)
 
 
 def _groups(study: Study, followed: set[str]) -> Iterator[Covariate]:
@@ -259,8 +301,8 @@ def _summaries(
     patients: Sequence[str],
     measured: pd.DataFrame,
     courses: CohortCourses,
-    question: CourseQuestion,
 ) -> Iterator[Row]:
+    expansion = study.definitions.car_t_measurements["PB"][0]
     for patient in patients:
         facts = study.patients.get(patient, PatientFacts(patient))
         infusions = [item for item in study.infusions if item.patient_id == patient]
@@ -274,7 +316,7 @@ def _summaries(
         }
         flags: list[str] = []
         for number in (1, 2):
-            found = courses.car(patient, number, "PB", "car_t_percent_of_t")
+            found = courses.car(patient, number, "PB", expansion)
             if found is not None:
                 row |= {
                     f"cmax_{number}": found.course.cmax.value,
@@ -289,16 +331,18 @@ def _summaries(
         if fluid:
             ever = any(item.persistence.after is not None for item in fluid)
             row["csf_car_t"] = "yes" if ever else "no"
-        row |= _of_recovery(courses, patient) | _of_mrd(measured, patient, question)
-        row |= _of_antigens(measured, patient, question)
+        row |= _of_recovery(courses, patient) | _of_mrd(
+            measured, patient, study.definitions.residual_measurement
+        )
+        row |= _of_antigens(measured, patient)
         yield row | {"flags": ";".join(flags)}
 
 
 def _of_recovery(courses: CohortCourses, patient: str) -> Row:
     row: Row = {}
     for item in courses.b_cells:
-        if item.patient_id == patient and item.question.definition.specimen == "BM":
-            antigen = "cd22" if "cd22" in item.question.measurement else "cd19"
+        if item.patient_id == patient and item.rule.definition.specimen == "BM":
+            antigen = "cd22" if "cd22" in item.rule.measurement else "cd19"
             found = item.recovery
             row.setdefault(f"recovery_{antigen}_state", found.state.value)
             row.setdefault(f"recovery_{antigen}_after", found.after)
@@ -307,8 +351,8 @@ def _of_recovery(courses: CohortCourses, patient: str) -> Row:
     return row
 
 
-def _of_mrd(measured: pd.DataFrame, patient: str, question: CourseQuestion) -> Row:
-    calls = mrd_of(measured, patient, question)
+def _of_mrd(measured: pd.DataFrame, patient: str, measurement: str) -> Row:
+    calls = mrd_of(measured, patient, measurement)
     calls = calls[calls["call"] != ""]
     after = calls[calls["day"] > 0]
     negative = after[after["call"] == "NEG"]
@@ -320,9 +364,9 @@ def _of_mrd(measured: pd.DataFrame, patient: str, question: CourseQuestion) -> R
     }
 
 
-def _of_antigens(measured: pd.DataFrame, patient: str, question: CourseQuestion) -> Row:
+def _of_antigens(measured: pd.DataFrame, patient: str) -> Row:
     row: Row = {}
-    for name, rows in antigens_of(measured, patient, question).items():
+    for name, rows in antigens_of(measured, patient, _ANTIGENS).items():
         antigen = name.split("_")[1]
         stated = rows[rows["antigen_status"] != ""]
         changed = rows[rows["antigen_change"] != ""]
@@ -439,8 +483,8 @@ def _recovery_rows(courses: CohortCourses) -> Iterator[Row]:
         yield {
             "USUBJID": item.patient_id,
             "definition": found.definition,
-            "measurement": item.question.measurement,
-            "SPEC": item.question.definition.specimen,
+            "measurement": item.rule.measurement,
+            "SPEC": item.rule.definition.specimen,
             "n_results": item.n_results,
             "state": found.state.value,
             "after": found.after,

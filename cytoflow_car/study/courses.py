@@ -3,64 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pandas as pd
 
 from cytoflow_car.model.measurement import Status
 from cytoflow_car.outcome.kinetics import Course, KineticsSetting, follow_course
 from cytoflow_car.outcome.persistence import Persistence, persistence, persistence_by_cibmtr
-from cytoflow_car.outcome.recovery import DEFINITIONS, Recovery, RecoveryDefinition, find_recovery
+from cytoflow_car.outcome.recovery import Recovery, find_recovery
 from cytoflow_car.outcome.series import SeriesPoint
-from cytoflow_car.study.records import Infusion, Study
+from cytoflow_car.study.labs import IVIG
+from cytoflow_car.study.records import Infusion, RecoveryRule, Study, StudyDefinitions
 
 #: Targets of a CAR that say nothing of one product.
 _NO_TARGET = ("", "ANY", "unknown")
+#: Followed beside the study's own measurements, where it was measured.
+_BESIDE = "car_t_per_ul"
 #: What a specimen drawn after an infusion lies behind one drawn before it on that day, in days.
 _AFTER = 0.1
-
-
-@dataclass(frozen=True, slots=True)
-class RecoveryQuestion:
-    """A definition of recovery, and the measurement that it is asked of."""
-
-    definition: RecoveryDefinition
-    measurement: str
-
-    @property
-    def name(self) -> str:
-        """Name that lands in tables: definition and what was measured."""
-        return f"{self.definition.name} of {self.measurement}"
-
-
-@dataclass(frozen=True, slots=True)
-class CourseQuestion:
-    """What is followed over time.
-
-    Attributes
-    ----------
-    car_measurements
-        Of CAR T cells.
-    recoveries
-        Definitions of the end of aplasia, each with its measurement.
-    mrd, antigens
-        Measurement of residual disease; those of antigens.
-    kinetics
-        How a course is summarised.
-    """
-
-    car_measurements: tuple[str, ...] = ("car_t_percent_of_t", "car_t_per_ul")
-    recoveries: tuple[RecoveryQuestion, ...] = (
-        RecoveryQuestion(DEFINITIONS["bm_2_percent"], "b_cell_cd19_percent_of_nucleated"),
-        RecoveryQuestion(DEFINITIONS["bm_2_percent"], "b_cell_cd22_percent_of_nucleated"),
-        RecoveryQuestion(
-            DEFINITIONS["pb_3_percent_of_lymphocytes"], "b_cell_cd19_percent_of_lymphocytes"
-        ),
-        RecoveryQuestion(DEFINITIONS["pb_50_per_ul"], "b_cell_cd19_per_ul"),
-    )
-    mrd: str = "blast_percent_of_nucleated"
-    antigens: tuple[str, ...] = ("blast_cd19_abc", "blast_cd22_abc")
-    kinetics: KineticsSetting = field(default_factory=KineticsSetting)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,17 +51,24 @@ class BCellCourse:
     """The end of B-cell aplasia by one definition."""
 
     patient_id: str
-    question: RecoveryQuestion
+    rule: RecoveryRule
     n_results: int
     recovery: Recovery
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CohortCourses:
-    """Every patient's courses."""
+    """Every patient's courses.
+
+    Attributes
+    ----------
+    immunoglobulins
+        By patient, the day on which the immunoglobulin of the study's definition had recovered.
+    """
 
     cars: tuple[CarCourse, ...]
     b_cells: tuple[BCellCourse, ...]
+    immunoglobulins: Mapping[str, float] = field(default_factory=dict)
 
     def car(
         self, patient_id: str, infusion: int, specimen: str, measurement: str
@@ -114,7 +81,9 @@ class CohortCourses:
         return None
 
 
-def follow_courses(measured: pd.DataFrame, study: Study, question: CourseQuestion) -> CohortCourses:
+def follow_courses(
+    measured: pd.DataFrame, study: Study, setting: KineticsSetting = KineticsSetting()
+) -> CohortCourses:
     """Follow every patient.
 
     A series has one patient, infusion, CAR target and specimen type: it begins at the infusion of
@@ -133,29 +102,71 @@ def follow_courses(measured: pd.DataFrame, study: Study, question: CourseQuestio
         infusions = [item for item in study.infusions if item.patient_id == patient_id]
         for number, infusion in enumerate(infusions):
             after = infusions[number + 1] if number + 1 < len(infusions) else None
-            cars.extend(_car_courses(own, infusion, after, question))
-        for recovery in question.recoveries:
-            points = [
-                point
-                for _, point in _points(
-                    own, recovery.measurement, recovery.definition.specimen, 0.0, ""
-                )
-            ]
+            cars.extend(_car_courses(own, infusion, after, study.definitions, setting))
+        for rule in recoveries_of(study.definitions):
+            specimen = rule.definition.specimen
+            points = [point for _, point in _points(own, rule.measurement, specimen, 0.0, "")]
             if points:
                 kept, _ = _one_a_day(points)
-                found = find_recovery(kept, recovery.definition)
-                b_cells.append(BCellCourse(str(patient_id), recovery, len(points), found))
-    return CohortCourses(tuple(cars), tuple(b_cells))
+                found = find_recovery(kept, rule.definition)
+                b_cells.append(BCellCourse(str(patient_id), rule, len(points), found))
+    return CohortCourses(tuple(cars), tuple(b_cells), dict(_immunoglobulins(study)))
+
+
+def recoveries_of(definitions: StudyDefinitions) -> tuple[RecoveryRule, ...]:
+    """Return the definitions of recovery in force, those of CD19 in marrow followed by CD22's.
+
+    CD19- and CD22-directed cells take both; each comes back by itself.
+    """
+    rules: dict[tuple[str, str], RecoveryRule] = {}
+    for rule in definitions.recoveries:
+        rules.setdefault((rule.definition.name, rule.measurement), rule)
+        if rule.definition.specimen == "BM" and "_cd19_" in rule.measurement:
+            twin = replace(rule, measurement=rule.measurement.replace("_cd19_", "_cd22_"))
+            rules.setdefault((twin.definition.name, twin.measurement), twin)
+    return tuple(rules.values())
+
+
+def _immunoglobulins(study: Study) -> Iterator[tuple[str, float]]:
+    """Yield patient and day of the first value at or above the limit after one below it.
+
+    A value counts only where no immunoglobulin was given so many months before.
+    """
+    rule = study.definitions.immunoglobulin
+    quiet = rule.months_without_ivig * study.definitions.month_days
+    given: dict[str, list[float]] = {}
+    for item in study.labs:
+        if item.test == IVIG and item.day is not None:
+            given.setdefault(item.patient_id, []).append(item.day)
+    low: set[str] = set()
+    done: set[str] = set()
+    dated = [item for item in study.labs if item.test == rule.test and item.day is not None]
+    for item in sorted(dated, key=lambda lab: (lab.patient_id, lab.day)):
+        limit = rule.limit if rule.limit is not None else item.lower_limit
+        day, patient = item.day, item.patient_id
+        if limit is None or item.value is None or item.bound or day is None or day <= 0:
+            continue
+        if item.value < limit:
+            low.add(patient)
+        elif patient in low and patient not in done:
+            if any(0 <= day - other < quiet for other in given.get(patient, ())):
+                continue
+            done.add(patient)
+            yield patient, day
 
 
 def _car_courses(
-    own: pd.DataFrame, infusion: Infusion, after: Infusion | None, question: CourseQuestion
+    own: pd.DataFrame,
+    infusion: Infusion,
+    after: Infusion | None,
+    definitions: StudyDefinitions,
+    setting: KineticsSetting,
 ) -> Iterator[CarCourse]:
     if infusion.day is None or infusion.car_target in _NO_TARGET:
         return
     until = None if after is None or after.day is None else after.day - infusion.day
-    for measurement in question.car_measurements:
-        for specimen in ("PB", "CSF", "BM"):
+    for specimen, measurements in definitions.car_t_measurements.items():
+        for measurement in dict.fromkeys((*measurements, _BESIDE)):
             found = list(_points(own, measurement, specimen, infusion.day, infusion.car_target))
             if not found:
                 continue
@@ -169,7 +180,7 @@ def _car_courses(
                 measurement,
                 unit,
                 len(found),
-                follow_course(kept, unit=unit, next_infusion=until, setting=question.kinetics),
+                follow_course(kept, unit=unit, next_infusion=until, setting=setting),
                 persistence(kept),
                 persistence_by_cibmtr(kept),
                 flags,
@@ -218,11 +229,11 @@ def _number(value: object) -> float | None:
     return number
 
 
-def mrd_of(measured: pd.DataFrame, patient_id: str, question: CourseQuestion) -> pd.DataFrame:
+def mrd_of(measured: pd.DataFrame, patient_id: str, measurement: str) -> pd.DataFrame:
     """Return a patient's calls of residual disease in marrow, by day."""
     rows = measured[
         (measured["patient_id"] == patient_id)
-        & (measured["measurement"] == question.mrd)
+        & (measured["measurement"] == measurement)
         & (measured["specimen"] == "BM")
         & (measured["use"] == "report")
     ]
@@ -230,9 +241,9 @@ def mrd_of(measured: pd.DataFrame, patient_id: str, question: CourseQuestion) ->
 
 
 def antigens_of(
-    measured: pd.DataFrame, patient_id: str, question: CourseQuestion
+    measured: pd.DataFrame, patient_id: str, measurements: Sequence[str]
 ) -> Mapping[str, pd.DataFrame]:
     """Return a patient's antigens on blasts in marrow, by measurement and day."""
     own = measured[(measured["patient_id"] == patient_id) & (measured["specimen"] == "BM")]
     own = own[own["use"] == "report"].sort_values("day")
-    return {name: own[own["measurement"] == name] for name in question.antigens}
+    return {name: own[own["measurement"] == name] for name in measurements}
