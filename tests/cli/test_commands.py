@@ -24,7 +24,10 @@ from cytoflow_car.model.events import Channel, Events
 from cytoflow_car.simulate import simulate_cohort
 from cytoflow_car.template import load_template
 
-HEAVY = ("numpy", "scipy", "pandas", "pydantic", "flowkit", "flowio", "pyarrow", "PIL", "rich")
+HEAVY = (
+    "numpy", "scipy", "pandas", "pydantic", "flowkit", "flowio", "pyarrow", "PIL",
+    "matplotlib", "rich",
+)  # fmt: skip
 
 
 def call(*arguments: str | Path) -> Result:
