@@ -46,6 +46,8 @@ class Curve:
         (k,) bounds; NaN where none can be given: before the first event, and at survival 0.
     transform
         Scale on which the bounds are symmetric, of survival or of 1 - incidence.
+    confidence
+        Of the bounds, two-sided.
     """
 
     name: str
@@ -62,6 +64,7 @@ class Curve:
     n: int
     n_events: int
     person_time: float
+    confidence: float
     flags: tuple[str, ...]
 
     def at(self, time: float) -> Estimate:
@@ -93,6 +96,11 @@ class Curve:
             return replace(estimate, value=value)
         interval = Interval(float(self.low[place]), float(self.high[place]))
         return replace(estimate, value=value, se=float(self.se[place]), interval=interval)
+
+    def at_risk_at(self, times: Sequence[float]) -> tuple[int, ...]:
+        """Count the patients who were followed up to each time, the time itself included."""
+        places = np.searchsorted(self.times, times)
+        return tuple(int(count) for count in np.append(self.at_risk, 0.0)[places])
 
 
 def kaplan_meier(
@@ -302,6 +310,7 @@ class _Totals(TypedDict):
     n: int
     n_events: int
     person_time: float
+    confidence: float
     flags: tuple[str, ...]
 
 
@@ -310,5 +319,6 @@ def _totals(follow_ups: Sequence[FollowUp], n_events: int, setting: SurvivalSett
         "n": len(follow_ups),
         "n_events": n_events,
         "person_time": math.fsum(item.time for item in follow_ups),
+        "confidence": setting.confidence,
         "flags": event_flags(n_events, setting),
     }

@@ -32,6 +32,14 @@ def test_survival_by_hand() -> None:
     assert curve.at(2).value == curve.at(2.9).value
 
 
+def test_patients_at_risk_are_those_of_the_follow_ups() -> None:
+    cohort = make_cohort(3)
+    times = [0.0, 0.25, *{item.time for item in cohort.follow_ups}, 1000.0]
+    expected = at_risk(cohort.follow_ups, times)
+    assert expected == kaplan_meier(cohort.follow_ups).at_risk_at(times)
+    assert expected == cumulative_incidence(cohort.follow_ups, "relapse").at_risk_at(times)
+
+
 def test_before_the_first_event_and_beyond_the_last_follow_up() -> None:
     curve = kaplan_meier(FOLLOW_UPS)
     before = curve.at(1)
