@@ -1,0 +1,136 @@
+"""Normal B cells of the marrow over time, with relapses."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from cytoflow_car.report.figures.series import (
+    DrawnSeries,
+    below_key,
+    check_results,
+    draw_lines,
+    hidden_note,
+    series_of,
+)
+from cytoflow_car.report.figures.style import (
+    DAYS_A_MONTH,
+    GREY,
+    ONE_COLUMN,
+    RED,
+    SMALL,
+    TWO_COLUMNS,
+    Look,
+    in_print,
+    log_scale,
+    new_figure,
+    panels_in_a_row,
+    plain_number,
+    round_times,
+    write_note,
+)
+
+_REMISSION, _RELAPSED = Look(GREY, "solid", "o", 0.7), Look(RED, "solid", "s", 1.5)
+_RELAPSE: dict[str, Any] = {
+    "linestyle": "none", "color": RED, "marker": "D", "markersize": 6.5,
+    "markeredgecolor": "black", "markeredgewidth": 0.8, "zorder": 4,
+}  # fmt: skip
+
+
+@in_print
+def draw_b_cells(
+    adcp: pd.DataFrame,
+    relapses: Mapping[str, float],
+    *,
+    threshold: float = 2.0,
+    definition: str = "aplasia",
+    origin: str = "infusion 1",
+) -> Figure:
+    """Draw B cells against the month, one line a patient, those of relapsed patients red.
+
+    Each parameter has a panel, such as CD19+ and CD22+ cells. The line of a relapsed patient ends
+    at the relapse, with a diamond on the result of that day; later results are not drawn. Where
+    no result is of that day, the diamond lies on the axis. Results below the LOQ are open markers
+    at LOQ/2, and not joined.
+
+    Parameters
+    ----------
+    adcp
+        As for `draw_expansion`, but several parameters, and no INFSEQ and CAR_TARGET are needed;
+        DAY counts from one origin for all.
+    relapses
+        Day of the relapse of every patient who had one, from the same origin.
+    threshold
+        In the unit of the results.
+    definition
+        What lies up to the threshold, as it is written beside it.
+    origin
+        What DAY counts from, in words.
+
+    Raises
+    ------
+    OutcomeError
+        A column is missing; several specimens or units; two results of a patient on the same day;
+        no results.
+    """
+    check_results(adcp)
+    unit = str(adcp["AVALU"].iloc[0])
+    ends = adcp["USUBJID"].astype(str).map(dict(relapses)).astype(float)
+    shown = adcp[~(adcp["DAY"] > ends)]
+    shown = shown.assign(DAY=shown["DAY"] / DAYS_A_MONTH)
+    looks = {
+        str(name): _RELAPSED if str(name) in relapses else _REMISSION
+        for name in shown["USUBJID"].unique()
+    }
+    panels = list(shown.groupby("PARAMCD", sort=True))
+    figure = new_figure(ONE_COLUMN if len(panels) == 1 else TWO_COLUMNS, 3.2)
+    all_axes = panels_in_a_row(figure, len(panels))
+    hidden = 0
+    for axes, (_, rows) in zip(all_axes, panels, strict=True):
+        hidden += draw_lines(axes, rows, looks)
+        for patient, of_patient in rows.groupby("USUBJID"):
+            if str(patient) in relapses:
+                _mark_relapse(axes, series_of(str(patient), of_patient), str(patient), relapses)
+        log_scale(axes, "y")
+        axes.axhline(threshold, color="black", linewidth=0.8, linestyle=(0, (4, 2)))
+        axes.annotate(
+            f"{definition}: up to {plain_number(threshold)} {unit}",
+            (1, threshold), (0, 2), ("axes fraction", "data"), "offset points",
+            ha="right", fontsize=SMALL,
+        )  # fmt: skip
+        axes.set_title(textwrap.fill(str(rows["PARAM"].iloc[0]), 44))
+        axes.set_xlabel(f"Months since {origin}")
+    all_axes[0].set_xticks(round_times(shown["DAY"].min(), shown["DAY"].max(), "months"))
+    all_axes[0].set_ylabel(unit)
+    keys = [
+        Line2D([], [], color=look.colour, marker=look.marker, linewidth=look.width, label=label)
+        for look, label in ((_REMISSION, "no relapse"), (_RELAPSED, "relapsed"))
+    ]
+    keys += [Line2D([], [], **_RELAPSE, label="relapse"), below_key()]
+    figure.legend(handles=keys, loc="outside lower center", ncols=4 if len(panels) > 1 else 2)
+    write_note(figure, hidden_note(hidden))
+    return figure
+
+
+def _mark_relapse(
+    axes: Axes, series: DrawnSeries, patient: str, relapses: Mapping[str, float]
+) -> None:
+    """Put a diamond on the result of the day of the relapse, or on the axis."""
+    month = relapses[patient] / DAYS_A_MONTH
+    results = np.vstack([series.joined, series.below])
+    of_that_day = results[np.isclose(results[:, 0], month)]
+    if of_that_day.size:
+        place, level = axes.transData, float(of_that_day[0, 1])
+    else:
+        place, level = axes.get_xaxis_transform(), 0.0
+    axes.plot(
+        [month], [level], transform=place, clip_on=False, label=f"_{patient} relapse", **_RELAPSE
+    )
+    axes.annotate(patient, (month, level), (4, 4), place, "offset points", fontsize=SMALL)

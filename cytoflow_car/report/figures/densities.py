@@ -1,0 +1,155 @@
+"""Density of antigens: histograms of blasts over their control and normal B cells."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from cytoflow_car.errors import OutcomeError
+from cytoflow_car.model.antigen import Histogram
+from cytoflow_car.report.antigens import shown_heights
+from cytoflow_car.report.figures.style import (
+    BLACK,
+    BLUE,
+    ORANGE,
+    PALE,
+    SMALL,
+    TWO_COLUMNS,
+    in_print,
+    log_scale,
+    new_figure,
+)
+
+_COLUMNS = (
+    "sample_id", "antigen", "population", "control", "marker", "scale", "bin_low", "bin_high",
+    "count",
+)  # fmt: skip
+_CONTROL: dict[str, Any] = {"color": BLUE, "linewidth": 1.2, "linestyle": (0, (1, 1))}
+_NORMAL: dict[str, Any] = {"color": ORANGE, "linewidth": 1.4, "linestyle": (0, (5, 2))}
+_MARGIN_BINS = 4
+
+
+@in_print
+def draw_densities(
+    histograms: pd.DataFrame,
+    specimens: Mapping[str, str],
+    *,
+    population: str = "blasts",
+    reference: str = "normal B",
+) -> Figure:
+    """Draw histograms of a population over its control and normal cells of the same tube.
+
+    A column an antigen, a row a specimen; panels of a column share their axis of molecules a cell.
+    Each histogram is smoothed over five bins and drawn to its own highest; grey is the population,
+    a dotted line the control, a dashed line the reference.
+
+    Parameters
+    ----------
+    histograms
+        As in ``histograms.parquet``.
+    specimens
+        Names to be written, by sample_id, the first at the top: ``{"P03_BM_d000_B": "baseline"}``.
+    population, reference
+        As in the column ``population``.
+
+    Raises
+    ------
+    OutcomeError
+        A column is missing; a specimen has no histogram of the population; the axis is not one of
+        molecules, or not the same for all.
+    """
+    missing = [name for name in _COLUMNS if name not in histograms]
+    if missing:
+        raise OutcomeError(f"no column {missing[0]!r}", expected=", ".join(_COLUMNS))
+    of_blasts = histograms[histograms["population"] == population]
+    antigens = [
+        name for name in histograms["antigen"].unique() if (of_blasts["antigen"] == name).any()
+    ]
+    shown = histograms[
+        histograms["sample_id"].isin(list(specimens)) & histograms["antigen"].isin(antigens)
+    ]
+    for sample_id in specimens:
+        if not ((of_blasts["sample_id"] == sample_id).any()):
+            raise OutcomeError(f"no histogram of {population!r}", where=sample_id)
+    units = sorted(shown["scale"].unique())
+    if len(units) > 1 or "a.u." in units:
+        raise OutcomeError(
+            f"densities in {', '.join(units)}",
+            expected="molecules a cell, of one kind",
+            advice="Calibrate with beads",
+        )
+    figure = new_figure(TWO_COLUMNS, 0.9 + 1.1 * len(specimens))
+    panels = figure.subplots(len(specimens), len(antigens), sharex="col", squeeze=False)
+    for column, antigen in enumerate(antigens):
+        rows = shown[shown["antigen"] == antigen]
+        edges = _edges(rows)
+        for axes, (sample_id, name) in zip(panels[:, column], specimens.items(), strict=True):
+            _draw_panel(axes, rows[rows["sample_id"] == sample_id], edges, population, reference)
+            if column == 0:
+                axes.set_ylabel(name)
+        marker = rows["marker"].iloc[0]
+        label = "antibodies bound per cell (ABC)" if units == ["ABC"] else f"{units[0]} per cell"
+        panels[0, column].set_title(str(marker))
+        panels[-1, column].set_xlabel(f"{marker}, {label}")
+    keys = [
+        Patch(facecolor=PALE, edgecolor=BLACK, linewidth=0.8, label=population),
+        Line2D([], [], **_CONTROL, label="control without the antibody (FMO)"),
+        Line2D([], [], **_NORMAL, label=f"{reference} of the same tube"),
+    ]
+    figure.legend(handles=keys, loc="outside lower center", ncols=3, handlelength=3)
+    return figure
+
+
+def _edges(rows: pd.DataFrame) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Return the edges of all bins of a column: empty ones are not among the rows."""
+    low, high = float(rows["bin_low"].min()), float(rows["bin_high"].max())
+    step = float(np.median(np.log(rows["bin_high"] / rows["bin_low"])))
+    n_bins = round(math.log(high / low) / step)
+    before = _MARGIN_BINS * step
+    return np.exp(math.log(low) - before + step * np.arange(n_bins + 2 * _MARGIN_BINS + 1))
+
+
+def _draw_panel(
+    axes: Axes,
+    rows: pd.DataFrame,
+    edges: np.ndarray[Any, np.dtype[np.float64]],
+    population: str,
+    reference: str,
+) -> None:
+    middles = np.sqrt(edges[1:] * edges[:-1])
+    of_control = rows["control"].fillna("") != ""
+    for kind, chosen in (
+        ("population", rows[~of_control & (rows["population"] == population)]),
+        ("control", rows[of_control]),
+        ("reference", rows[~of_control & (rows["population"] == reference)]),
+    ):
+        if chosen.empty:
+            continue
+        places = np.rint(np.interp(np.log(chosen["bin_low"]), np.log(edges), np.arange(edges.size)))
+        counts = np.bincount(places.astype(int), weights=chosen["count"], minlength=edges.size - 1)
+        unit = str(chosen["scale"].iloc[0])
+        heights = shown_heights(
+            Histogram(kind, "", unit, tuple(edges.tolist()), tuple(counts.astype(int).tolist()))
+        )
+        name = f"_{kind}"
+        if kind == "population":
+            axes.fill_between(middles, heights, color=PALE, linewidth=0)
+            axes.plot(middles, heights, color=BLACK, linewidth=0.8, label=name)
+        else:
+            axes.plot(middles, heights, label=name, **(_CONTROL if kind == "control" else _NORMAL))
+    log_scale(axes, "x")
+    axes.set(xlim=(edges[0], edges[-1]), ylim=(0, 1.1), yticks=[])
+    axes.spines["left"].set_visible(False)
+    counted = rows[~of_control & (rows["population"] == population)]["count"].sum()
+    axes.annotate(
+        f"n = {counted:,}", (0, 1), (2, -2), "axes fraction", "offset points", va="top",
+        fontsize=SMALL,
+    )  # fmt: skip

@@ -1,0 +1,99 @@
+"""Responses of patients at a glance: infusions, residual blasts over time, relapse."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from cytoflow_car.errors import OutcomeError
+from cytoflow_car.outcome.timeline import ResponseRow
+from cytoflow_car.report.figures.lanes import (
+    RELAPSE,
+    draw_follow_up,
+    draw_infusions,
+    infusion_keys,
+    new_lanes,
+)
+from cytoflow_car.report.figures.style import (
+    BLACK,
+    DAYS_A_MONTH,
+    GREY,
+    SMALL,
+    in_print,
+)
+
+#: By call: what it means in a legend, and how it looks; fuller is more disease.
+MRD_LOOKS: dict[str, tuple[str, dict[str, Any]]] = {
+    "NEG": ("MRD negative", {"marker": "o", "markerfacecolor": "white"}),
+    "SUSPECT": ("MRD suspected", {"marker": "o", "fillstyle": "bottom"}),
+    "POS_BELOW_LOQ": ("MRD positive, below the LOQ", {"marker": "o", "fillstyle": "left"}),
+    "POS_QUANT": ("MRD positive", {"marker": "o"}),
+    "INDETERMINATE": ("MRD indeterminate", {"marker": "x", "color": GREY}),
+}
+#: Where the columns of words begin, in widths of the panel.
+_RESPONSE_AT, _KIND_AT = 1.02, 1.17
+
+
+@in_print
+def draw_response(rows: Sequence[ResponseRow], *, origin: str = "infusion 1") -> Figure:
+    """Draw one lane a patient, in the order given, from the top.
+
+    Best response and kind of relapse stand in words at the right.
+
+    Raises
+    ------
+    OutcomeError
+        There is no row, a patient stands there twice, or a call of MRD does not exist.
+    """
+    figure, axes = new_lanes(rows, 0.2, origin)
+    for lane, row in enumerate(rows):
+        draw_follow_up(axes, lane, row)
+        for result in row.mrd:
+            if result.call not in MRD_LOOKS:
+                raise OutcomeError(
+                    f"MRD {result.call!r}", where=row.patient_id,
+                    expected=f"one of {', '.join(MRD_LOOKS)}",
+                )  # fmt: skip
+            axes.plot([result.day / DAYS_A_MONTH], [lane], **_mrd(result.call), zorder=4)
+        # Above the line, since a marrow is often drawn on the same day.
+        draw_infusions(axes, lane - 0.3, row.infusions)
+        if row.relapse is not None:
+            look = {**RELAPSE, "label": "_relapse"}
+            axes.plot([row.relapse / DAYS_A_MONTH], [lane], **look, zorder=3)
+        _write(axes, _RESPONSE_AT, lane, row.best_response)
+        _write(axes, _KIND_AT, lane, row.relapse_kind)
+    _write(axes, _RESPONSE_AT, -0.9, "Best response")
+    if any(row.relapse_kind for row in rows):
+        _write(axes, _KIND_AT, -0.9, "Relapse")
+    figure.legend(handles=_keys(rows), loc="outside lower center", ncols=4)
+    return figure
+
+
+def _mrd(call: str) -> dict[str, Any]:
+    return {
+        "linestyle": "none", "color": BLACK, "markersize": 5, "markerfacecoloralt": "white",
+        **MRD_LOOKS[call][1],
+    }  # fmt: skip
+
+
+def _write(axes: Axes, column: float, lane: float, text: str) -> None:
+    place = axes.get_yaxis_transform()
+    axes.text(column, lane, text, transform=place, va="center", fontsize=SMALL)
+
+
+def _keys(rows: Sequence[ResponseRow]) -> list[Line2D]:
+    """Return the legend's entries of what is drawn."""
+    calls = {result.call for row in rows for result in row.mrd}
+    keys = infusion_keys(rows)
+    keys += [
+        Line2D([], [], **_mrd(call), label=label)
+        for call, (label, _) in MRD_LOOKS.items()
+        if call in calls
+    ]
+    if any(row.relapse is not None for row in rows):
+        keys.append(Line2D([], [], **RELAPSE))
+    return keys

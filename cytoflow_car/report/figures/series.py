@@ -1,0 +1,170 @@
+"""Results over time as they are drawn: joined where quantified, open below the LOQ, else a gap."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+
+from cytoflow_car.errors import OutcomeError
+from cytoflow_car.model.events import Values
+from cytoflow_car.model.measurement import Status
+from cytoflow_car.outcome.series import SeriesPoint, known_points
+from cytoflow_car.report.figures.style import Look
+
+_COLUMNS = ("USUBJID", "SPEC", "DAY", "PARAMCD", "PARAM", "AVAL", "AVALU", "LOQ", "STATUS")
+BELOW = "below the LOQ, drawn at LOQ/2"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DrawnSeries:
+    """One patient's results of one quantity.
+
+    Attributes
+    ----------
+    joined
+        (k, 2) days and values of quantified results; rows of NaN stand where the line breaks: at
+        results below the LOQ, and at those that say nothing or were not done.
+    below
+        (m, 2) days and half the LOQ of what was measured and lies below it.
+    n_hidden
+        Results that a logarithmic axis cannot show: below an unknown LOQ, or not above 0.
+    """
+
+    joined: Values
+    below: Values
+    n_hidden: int
+
+
+def check_results(results: pd.DataFrame, further: Iterable[str] = ()) -> None:
+    """Refuse what lacks a column, or mixes specimens or units.
+
+    Raises
+    ------
+    OutcomeError
+        As said, or there is no result.
+    """
+    missing = [name for name in (*_COLUMNS, *further) if name not in results]
+    if missing:
+        raise OutcomeError(
+            f"no column {missing[0]!r} among the results", expected=", ".join(_COLUMNS)
+        )
+    if results.empty:
+        raise OutcomeError("no results to draw", expected="at least one")
+    for name in ("SPEC", "AVALU"):
+        if results[name].nunique() > 1:
+            raise OutcomeError(
+                f"{name} {sorted(results[name].dropna().unique())} in one figure",
+                expected="one of them",
+                advice="Select rows first",
+            )
+
+
+def draw_lines(axes: Axes, results: pd.DataFrame, looks: dict[str, Look]) -> int:
+    """Draw every patient of one quantity; lines are labelled with the patient.
+
+    Returns
+    -------
+    How many results could not be drawn.
+
+    Raises
+    ------
+    OutcomeError
+        Two results of a patient on the same day, or a status that does not exist.
+    """
+    hidden = 0
+    for patient, rows in results.groupby("USUBJID", sort=True):
+        series = series_of(str(patient), rows)
+        look = looks[str(patient)]
+        axes.plot(
+            *series.joined.T,
+            color=look.colour,
+            linestyle=look.line,
+            linewidth=look.width,
+            marker=look.marker,
+            zorder=2 + look.width / 10,
+            label=str(patient),
+        )
+        axes.plot(*series.below.T, **open_marker(look), label=f"_{patient} below the LOQ")
+        hidden += series.n_hidden
+    return hidden
+
+
+def open_marker(look: Look) -> dict[str, Any]:
+    """Return the look of a result below the LOQ."""
+    return {
+        "linestyle": "none",
+        "color": look.colour,
+        "marker": look.marker,
+        "markerfacecolor": "white",
+        "markeredgewidth": 0.8,
+    }
+
+
+def below_key() -> Line2D:
+    """Return the legend's entry for results below the LOQ."""
+    return Line2D([], [], label=BELOW, **open_marker(Look("#000000", "none", "o")))
+
+
+def hidden_note(hidden: int) -> Iterator[str]:
+    """Yield what is to be said of results that are not drawn."""
+    if hidden:
+        yield f"Not drawn: {hidden} below an unknown LOQ, or not above 0."
+
+
+def series_of(patient: str, rows: pd.DataFrame) -> DrawnSeries:
+    """Tell what is drawn of one patient's results.
+
+    Raises
+    ------
+    OutcomeError
+        Two results on the same day, or a status that does not exist.
+    """
+    points = [_point(patient, row) for row in rows.sort_values("DAY").to_dict("records")]
+    try:
+        known_points(points)
+    except OutcomeError as error:
+        raise error.at(patient) from error
+    joined: list[tuple[float, float]] = []
+    below: list[tuple[float, float]] = []
+    hidden = 0
+    for point in points:
+        if point.quantified and point.value is not None and point.value > 0:
+            joined.append((point.day, point.value))
+            continue
+        joined.append((math.nan, math.nan))
+        if point.below_loq and point.loq is not None and point.loq > 0:
+            below.append((point.day, point.loq / 2))
+        elif point.known:
+            hidden += 1
+    return DrawnSeries(_pairs(joined), _pairs(below), hidden)
+
+
+def _point(patient: str, row: Mapping[Hashable, Any]) -> SeriesPoint:
+    try:
+        status = Status(str(row["STATUS"]))
+    except ValueError as error:
+        raise OutcomeError(
+            f"status {row['STATUS']!r}", where=patient, expected=f"one of {', '.join(Status)}"
+        ) from error
+    return SeriesPoint(float(row["DAY"]), status, _known(row["AVAL"]), loq=_known(row["LOQ"]))
+
+
+def _known(cell: Any) -> float | None:
+    return None if pd.isna(cell) else float(cell)
+
+
+def _pairs(pairs: list[tuple[float, float]]) -> Values:
+    return np.asarray(pairs, dtype=np.float64).reshape(-1, 2)
+
+
+def quantity_label(results: pd.DataFrame) -> str:
+    """Return the name of a quantity with its unit."""
+    name, unit = str(results["PARAM"].iloc[0]), str(results["AVALU"].iloc[0])
+    return name if f"({unit})" in name else f"{name} ({unit})"

@@ -1,0 +1,129 @@
+"""How publication figures look: sizes in print, and styles that stay apart in grey and to all eyes.
+
+References
+----------
+Okabe & Ito, Color Universal Design (2008): colours that colour-blind readers tell apart.
+"""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Iterable, Sequence
+from itertools import product
+from typing import NamedTuple
+
+from matplotlib import style
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+#: Widths in inches of one and of two columns of a journal: 89 and 183 mm.
+ONE_COLUMN, TWO_COLUMNS = 3.5, 7.2
+#: Points in print; nothing is smaller than `SMALL`.
+SMALL, NORMAL = 7, 8
+
+#: Okabe and Ito's, but for yellow, which is too light for lines on white.
+BLACK, BLUE, RED, GREEN, ORANGE, SKY, PURPLE = (
+    "#000000", "#0072B2", "#D55E00", "#009E73", "#E69F00", "#56B4E9", "#CC79A7",
+)  # fmt: skip
+GREY, PALE = "#6E6E6E", "#C8C8C8"
+
+DAYS_A_MONTH = 30.4375
+
+#: What a figure is drawn and saved with, whatever the reader's own settings are.
+PRINT = {
+    "font.family": "DejaVu Sans",
+    "font.size": NORMAL,
+    "axes.labelsize": NORMAL,
+    "axes.titlesize": NORMAL,
+    "xtick.labelsize": SMALL,
+    "ytick.labelsize": SMALL,
+    "legend.fontsize": SMALL,
+    "legend.title_fontsize": SMALL,
+    "legend.frameon": False,
+    "axes.linewidth": 0.6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "lines.linewidth": 1.0,
+    "lines.markersize": 3.5,
+    "axes.unicode_minus": True,
+    # Text stays text, and names of parts are the same every time.
+    "svg.fonttype": "none",
+    "svg.hashsalt": "cytoflow-car",
+    "pdf.fonttype": 42,
+    "savefig.dpi": 300,
+}
+in_print = style.context(["default", PRINT])
+
+
+class Look(NamedTuple):
+    """Colour, line and marker of one patient or group; the width is in points."""
+
+    colour: str
+    line: str | tuple[float, tuple[float, ...]]
+    marker: str
+    width: float = 1.0
+
+
+_PATIENT_COLOURS = (BLUE, RED, BLACK, GREEN, ORANGE, PURPLE, SKY)
+_PATIENT_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+_LINES: tuple[str | tuple[float, tuple[float, ...]], ...] = (
+    "solid", (0, (4, 1.5)), (0, (1, 1)), (0, (6, 1.5, 1, 1.5)),
+)  # fmt: skip
+#: Looks that differ in line and marker alone, and so in grey.
+LOOKS = tuple(
+    Look(colour, line, marker)
+    for line, (colour, marker) in product(
+        _LINES, zip(_PATIENT_COLOURS, _PATIENT_MARKERS, strict=True)
+    )
+)
+
+
+def looks_of(names: Iterable[str]) -> dict[str, Look]:
+    """Give every name its look; where there are too many, all have the same."""
+    known = list(names)
+    if len(known) > len(LOOKS):
+        return dict.fromkeys(known, Look(GREY, "solid", "o"))
+    return dict(zip(known, LOOKS, strict=False))
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """Return an empty figure of a size in inches, as it is printed; pyplot knows nothing of it."""
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def panels_in_a_row(figure: Figure, n: int) -> Sequence[Axes]:
+    """Return panels that share their axes."""
+    drawn = figure.subplots(1, n, sharex=True, sharey=True, squeeze=False)
+    return list(drawn[0])
+
+
+def plain_number(value: float) -> str:
+    """Return a number as people write it: ``0.01``, ``1,000``."""
+    return f"{value:,.10g}"
+
+
+def log_scale(axes: Axes, which: str) -> None:
+    """Make an axis logarithmic, with plain numbers at its decades."""
+    axes.set(**{f"{which}scale": "log"})
+    axis = axes.xaxis if which == "x" else axes.yaxis
+    axis.set_major_locator(LogLocator(numticks=9))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: plain_number(value)))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def round_times(first: float, last: float, unit: str, *, most: int = 8) -> list[float]:
+    """Return multiples of a round step between two times: of whole weeks where `unit` is days."""
+    one, steps = (7.0, (1, 2, 4, 8, 12)) if unit == "days" else (1.0, (1, 2, 3, 6, 12))
+    sizes = (one * step * 10**power for power in range(-2, 6) for step in steps)
+    step = min(size for size in sizes if (last - first) / size < most)
+    start, stop = math.ceil(first / step - 1e-9), math.floor(last / step + 1e-9)
+    return [number * step for number in range(start, stop + 1)]
+
+
+def write_note(figure: Figure, lines: Iterable[str]) -> None:
+    """Write what a reader must know beneath the figure, wrapped to its width."""
+    text = "\n".join(textwrap.fill(line, int(figure.get_figwidth() * 17)) for line in lines)
+    if text:
+        figure.supxlabel(text, x=0.01, ha="left", fontsize=SMALL, color=GREY, linespacing=1.3)

@@ -1,0 +1,269 @@
+"""Survival and cumulative incidence as steps, with limits, censorings and patients at risk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import PercentFormatter
+
+from cytoflow_car.errors import OutcomeError
+from cytoflow_car.model.events import Values
+from cytoflow_car.outcome.curves import Curve
+from cytoflow_car.outcome.log_rank import LogRank
+from cytoflow_car.report.figures.style import (
+    BLUE,
+    GREEN,
+    ONE_COLUMN,
+    PURPLE,
+    RED,
+    SMALL,
+    Look,
+    in_print,
+    new_figure,
+    round_times,
+    write_note,
+)
+
+# Dashes are those of the limits, and short ones those of competing events.
+_LOOKS = (
+    Look(BLUE, "solid", "|", 1.6),
+    Look(RED, (0, (9, 1.5, 1.5, 1.5)), "|", 1.6),
+    Look(GREEN, (0, (9, 1.5, 1.5, 1.5, 1.5, 1.5)), "|", 1.6),
+    Look(PURPLE, (0, (1.2, 0.8)), "|", 1.6),
+)
+_LIMIT: dict[str, Any] = {"linestyle": (0, (3, 2)), "linewidth": 0.7}
+_COMPETING: dict[str, Any] = {"linestyle": (0, (1, 2)), "linewidth": 1.2}
+_CENSORED: dict[str, Any] = {
+    "linestyle": "none", "marker": "|", "markersize": 7, "markeredgewidth": 0.9,
+}  # fmt: skip
+_NOTES = {
+    "IMMORTAL_TIME": "Groups were known only after the origin: immortal time favours those who "
+    "lived to join the later-known one.",
+}
+
+#: Curves by group; a group that is a number or a text.
+Curves = Mapping[Any, Curve]
+
+
+@in_print
+def draw_survival(
+    curves: Curves,
+    *,
+    outcome: str = "Survival",
+    unit: str = "months",
+    origin: str = "infusion 1",
+    landmark: float | None = None,
+    times: Sequence[float] | None = None,
+    test: LogRank | None = None,
+) -> Figure:
+    """Draw survival of one to four groups.
+
+    Steps; dashed confidence limits, of which the note says on what scale they were found; a tick at
+    every censoring; and beneath the axis, at each of its ticks, the patients who were followed up
+    to then.
+
+    Parameters
+    ----------
+    curves
+        By group, as from `kaplan_meier_by`; a single one needs no name.
+    outcome
+        Name of the vertical axis, such as ``Leukemia-free survival``.
+    unit
+        Of the curves' times.
+    origin
+        What they count from, in words; of a landmark, what the landmark counts from.
+    landmark
+        Time of the landmark from which the curves count; the axis then says that the clock starts
+        anew. None where there is none.
+    times
+        Where the axis has its ticks; None for round ones.
+    test
+        Comparison of the groups.
+
+    Raises
+    ------
+    OutcomeError
+        There is no curve, there are more than four, or a curve is of another quantity.
+    """
+    _check(curves, "survival")
+    figure, axes, table = _new(len(curves))
+    _draw(axes, curves)
+    axes.set_ylabel(f"{outcome} (%)")
+    _legend(axes, [f"{_label(name)} (n = {curve.n})" for name, curve in curves.items()], test)
+    _finish(figure, axes, table, curves, unit, _axis_label(unit, origin, landmark), times)
+    return figure
+
+
+@in_print
+def draw_cumulative_incidence(
+    curves: Curves,
+    *,
+    competing: Curves | None = None,
+    unit: str = "months",
+    origin: str = "infusion 1",
+    landmark: float | None = None,
+    times: Sequence[float] | None = None,
+) -> Figure:
+    """Draw the cumulative incidence of an event in one to four groups, with what competes.
+
+    As `draw_survival`; the competing event is a dotted line of its group's colour, without limits.
+
+    Parameters
+    ----------
+    curves
+        By group, as from `cumulative_incidence`.
+    competing
+        Of the same groups, the incidence of the event that competes, such as death.
+
+    Raises
+    ------
+    OutcomeError
+        There is no curve, there are more than four, a curve is of another quantity, or groups have
+        no competing event.
+    """
+    _check(curves, "cumulative incidence of ")
+    others = {} if competing is None else competing
+    if others:
+        _check(others, "cumulative incidence of ")
+    if others and set(others) != set(curves):
+        raise OutcomeError(
+            f"competing events of {sorted(map(str, others))}",
+            expected=f"those of {sorted(map(str, curves))}",
+        )
+    figure, axes, table = _new(len(curves))
+    for look, curve in zip(_LOOKS, others.values(), strict=False):
+        axes.step(*_steps(curve, curve.values), where="post", color=look.colour, **_COMPETING)
+    _draw(axes, curves)
+    event = _event(curves)
+    axes.set_ylabel(f"{event.capitalize()}, cumulative incidence (%)")
+    keys = [f"{_label(name)} (n = {curve.n})" for name, curve in curves.items()]
+    extra = [Line2D([], [], color="black", label=_event(others), **_COMPETING)] if others else []
+    _legend(axes, keys, None, extra)
+    _finish(figure, axes, table, curves, unit, _axis_label(unit, origin, landmark), times)
+    return figure
+
+
+def _check(curves: Curves, quantity: str) -> None:
+    if not 1 <= len(curves) <= len(_LOOKS):
+        raise OutcomeError(f"{len(curves)} curves", expected=f"1 to {len(_LOOKS)}")
+    names = {curve.name for curve in curves.values()}
+    if len(names) > 1 or not min(names).startswith(quantity):
+        raise OutcomeError(f"curves of {', '.join(sorted(names))}", expected=f"of {quantity}")
+
+
+def _new(n_groups: int) -> tuple[Figure, Axes, Axes]:
+    """Return a figure with a panel for curves and, on the same time axis, one for the table."""
+    rows = 0.2 + 0.15 * n_groups
+    figure = new_figure(ONE_COLUMN, 2.9 + rows)
+    axes, table = figure.subplots(2, 1, sharex=True, height_ratios=[2.1, rows])
+    return figure, axes, table
+
+
+def _draw(axes: Axes, curves: Curves) -> None:
+    for look, (name, curve) in zip(_LOOKS, curves.items(), strict=False):
+        for bound, values in (("lower", curve.low), ("upper", curve.high)):
+            axes.step(
+                *_steps(curve, values, start=np.nan), where="post", color=look.colour,
+                label=f"_{_label(name)} {bound} limit", **_LIMIT,
+            )  # fmt: skip
+        axes.step(
+            *_steps(curve, curve.values), where="post", color=look.colour, linestyle=look.line,
+            linewidth=look.width, label=_label(name), solid_capstyle="butt",
+        )  # fmt: skip
+        at = curve.censored > 0
+        axes.plot(
+            curve.times[at], curve.values[at], color=look.colour,
+            label=f"_{_label(name)} censored", **_CENSORED,
+        )  # fmt: skip
+
+
+def _steps(curve: Curve, values: Values, start: float | None = None) -> tuple[Values, Values]:
+    """Return the corners of a curve from time 0 on."""
+    if start is None:
+        start = 1.0 if curve.name == "survival" else 0.0
+    return np.append(0.0, curve.times), np.append(start, values)
+
+
+def _legend(
+    axes: Axes, labels: list[str], test: LogRank | None, extra: Sequence[Line2D] = ()
+) -> None:
+    """Name the groups where there are several, and what their comparison gave."""
+    named = [line for line in axes.get_lines() if not str(line.get_label()).startswith("_")]
+    title = None if test is None else f"log-rank {_p(test.p_value)}"
+    handles = [] if len(labels) == 1 else [*named]
+    names = [] if len(labels) == 1 else labels
+    if handles or extra or title:
+        axes.legend(
+            [*handles, *extra], [*names, *(str(line.get_label()) for line in extra)],
+            title=title, loc="best", handlelength=3.6, alignment="left",
+        )  # fmt: skip
+
+
+def _finish(
+    figure: Figure,
+    axes: Axes,
+    table: Axes,
+    curves: Curves,
+    unit: str,
+    label: str,
+    times: Sequence[float] | None,
+) -> None:
+    last = max(float(curve.times[-1]) for curve in curves.values())
+    shown = round_times(0.0, last, unit) if times is None else list(times)
+    axes.set(xlim=(0, max(last, *shown) * 1.02), ylim=(0, 1.02), xticks=shown)
+    axes.yaxis.set_major_formatter(PercentFormatter(1, symbol=""))
+    axes.tick_params(labelbottom=True)
+    axes.set_xlabel(label)
+    _write_at_risk(table, curves, shown)
+    write_note(figure, _notes(curves))
+
+
+def _write_at_risk(table: Axes, curves: Curves, times: list[float]) -> None:
+    """Write how many were followed up to each tick, a row a group."""
+    table.spines[:].set_visible(False)
+    table.tick_params(bottom=False, labelbottom=False, left=False)
+    table.set(ylim=(len(curves) - 0.5, -0.5), yticks=range(len(curves)))
+    several = len(curves) > 1
+    table.set_yticklabels([_label(name) if several else "" for name in curves])
+    table.set_title("At risk", loc="left", fontsize=SMALL, pad=2)
+    for row, (look, curve) in enumerate(zip(_LOOKS, curves.values(), strict=False)):
+        if several:
+            table.get_yticklabels()[row].set_color(look.colour)
+        for time, count in zip(times, curve.at_risk_at(times), strict=True):
+            table.text(time, row, str(count), ha="center", va="center", fontsize=SMALL)
+
+
+def _notes(curves: Curves) -> Iterator[str]:
+    first, *others = curves.values()
+    scales = {(curve.confidence, curve.transform) for curve in (first, *others)}
+    limits = "; ".join(f"{100 * share:g} %, {scale}" for share, scale in sorted(scales))
+    yield f"Dashed: confidence limits ({limits}). Ticks: censored. {first.method}."
+    for flag, sentence in _NOTES.items():
+        if any(flag in curve.flags for curve in curves.values()):
+            yield sentence
+
+
+def _axis_label(unit: str, origin: str, landmark: float | None) -> str:
+    if landmark is None:
+        return f"{unit.capitalize()} since {origin}"
+    return (
+        f"{unit.capitalize()} since the landmark\n"
+        f"(the clock starts anew {landmark:g} {unit} after {origin})"
+    )
+
+
+def _label(name: Any) -> str:
+    return f"{name:g}" if isinstance(name, float) else str(name)
+
+
+def _event(curves: Curves) -> str:
+    return next(iter(curves.values())).name.removeprefix("cumulative incidence of ")
+
+
+def _p(value: float) -> str:
+    return "P < 0.001" if value < 0.001 else f"P = {value:.2g}"

@@ -1,0 +1,172 @@
+"""Timelines of patients: how long CAR T cells stayed, what recovered, and what happened."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch, Rectangle
+
+from cytoflow_car.outcome.recovery import Recovery
+from cytoflow_car.outcome.timeline import Stay, TimelineRow
+from cytoflow_car.report.figures.lanes import (
+    RELAPSE,
+    draw_follow_up,
+    draw_infusions,
+    infusion_keys,
+    infusion_look,
+    new_lanes,
+)
+from cytoflow_car.report.figures.style import (
+    BLACK,
+    DAYS_A_MONTH,
+    GREEN,
+    GREY,
+    PURPLE,
+    SKY,
+    in_print,
+    write_note,
+)
+
+#: Colour and marker of the first, second … thing that recovers.
+_RECOVERIES = ((GREEN, "o"), (PURPLE, "s"), (SKY, "h"), (GREY, "*"))
+_EVENTS: dict[str, dict[str, Any]] = {
+    "relapse": RELAPSE,
+    "transplant": {
+        "marker": "P", "color": "white", "markeredgecolor": "black", "markersize": 6,
+        "linestyle": "none", "label": "transplant",
+    },
+    "death": {
+        "marker": "X", "color": BLACK, "markersize": 6, "linestyle": "none", "label": "death",
+    },
+}  # fmt: skip
+_ALIVE: dict[str, Any] = {
+    "marker": ">", "color": GREY, "markersize": 4, "linestyle": "none", "label": "alive at last",
+}  # fmt: skip
+_HEIGHT = 0.17
+
+
+@in_print
+def draw_timeline(rows: Sequence[TimelineRow], *, origin: str = "infusion 1") -> Figure:
+    """Draw one lane a patient, in the order given, from the top.
+
+    Above the line of follow-up are CAR T cells: a full bar to the last result that detects them,
+    and an open one to the result by which they had vanished; an arrow where that is not known.
+    Beneath it is what recovered: a bracket between the last result without and the first with
+    recovery, and a filled marker on the day on which that was known; a recovery that nothing
+    confirmed has an open marker on its only day.
+
+    Raises
+    ------
+    OutcomeError
+        There is no row, or a patient stands there twice.
+    """
+    names = list(dict.fromkeys(name for row in rows for name in row.recoveries))
+    figure, axes = new_lanes(rows, 0.24 + 0.1 * len(names), origin)
+    step = 0.42 / max(len(names), 1)
+    for lane, row in enumerate(rows):
+        middle = lane - 0.12
+        draw_follow_up(axes, middle, row)
+        for stay in row.stays:
+            _draw_stay(axes, middle - 0.05, stay)
+        draw_infusions(axes, middle, row.infusions)
+        for name, recovery in row.recoveries.items():
+            place = names.index(name)
+            _draw_recovery(axes, middle + 0.18 + step * place, recovery, _look(place), name)
+        for event, look in _EVENTS.items():
+            day = getattr(row, event)
+            if day is not None:
+                axes.plot(
+                    [day / DAYS_A_MONTH], [middle], **{**look, "label": f"_{event}"}, zorder=6
+                )
+        if row.death is None:
+            end = {**_ALIVE, "label": "_alive"}
+            axes.plot([row.followed_to / DAYS_A_MONTH], [middle], **end, zorder=2)
+    figure.legend(handles=_keys(rows, names), loc="outside lower center", ncols=4)
+    write_note(
+        figure, ["Brackets: recovery lies between these results; marker: the day it was known."]
+    )
+    return figure
+
+
+def _look(place: int) -> tuple[str, str]:
+    return _RECOVERIES[min(place, len(_RECOVERIES) - 1)]
+
+
+def _draw_stay(axes: Axes, top: float, stay: Stay) -> None:
+    colour, _ = infusion_look(stay.infusion.number)
+    start = stay.infusion.day
+    seen = start if stay.seen_to is None else stay.seen_to
+    bars = [(start, seen, colour, "detected")]
+    if stay.gone_by is not None:
+        bars.append((seen, stay.gone_by, "white", "vanishing"))
+    for begin, end, fill, what in bars:
+        axes.add_patch(
+            Rectangle(
+                (begin / DAYS_A_MONTH, top - _HEIGHT),
+                (end - begin) / DAYS_A_MONTH,
+                _HEIGHT,
+                facecolor=fill,
+                edgecolor=colour,
+                linewidth=0.7,
+                label=f"_{what} after infusion {stay.infusion.number}",
+            )
+        )
+    if stay.gone_by is None:
+        axes.plot(
+            [seen / DAYS_A_MONTH], [top - _HEIGHT / 2], marker=">", color=colour, markersize=4,
+            linestyle="none", label="_still detected",
+        )  # fmt: skip
+
+
+def _draw_recovery(
+    axes: Axes, place: float, recovery: Recovery, look: tuple[str, str], name: str
+) -> None:
+    colour, marker = look
+    if recovery.by is None:
+        return
+    after = recovery.by if recovery.after is None else recovery.after
+    axes.plot(
+        [after / DAYS_A_MONTH, recovery.by / DAYS_A_MONTH], [place, place], color=colour,
+        linewidth=1.2, marker="|", markersize=4, markeredgewidth=1.2, label=f"_{name} between",
+    )  # fmt: skip
+    known = recovery.known_on
+    axes.plot(
+        [(recovery.by if known is None else known) / DAYS_A_MONTH], [place], marker=marker,
+        color=colour, markerfacecolor="white" if known is None else colour, markersize=4,
+        linestyle="none", label=f"_{name} " + ("unconfirmed" if known is None else "known"),
+    )  # fmt: skip
+
+
+def _keys(rows: Sequence[TimelineRow], names: list[str]) -> list[Line2D | Patch]:
+    """Return the legend's entries of what is drawn."""
+    keys: list[Line2D | Patch] = [*infusion_keys(rows)]
+    if any(row.stays for row in rows):
+        keys += [
+            Patch(facecolor=GREY, edgecolor=GREY, label="CAR T cells detected"),
+            Patch(facecolor="white", edgecolor=GREY, label="vanished in between"),
+        ]
+    for place, name in enumerate(names):
+        colour, marker = _look(place)
+        keys.append(
+            Line2D(
+                [],
+                [],
+                color=colour,
+                marker=marker,
+                markersize=4,
+                linewidth=1.2,
+                label=f"{name} recovered",
+            )
+        )
+    keys += [
+        Line2D([], [], **look)
+        for event, look in _EVENTS.items()
+        if any(getattr(row, event) is not None for row in rows)
+    ]
+    if any(row.death is None for row in rows):
+        keys.append(Line2D([], [], **_ALIVE))
+    return keys
