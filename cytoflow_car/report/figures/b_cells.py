@@ -19,6 +19,7 @@ from cytoflow_car.report.figures.series import (
     draw_lines,
     hidden_note,
     series_of,
+    the_only,
 )
 from cytoflow_car.report.figures.style import (
     DAYS_A_MONTH,
@@ -34,10 +35,11 @@ from cytoflow_car.report.figures.style import (
     panels_in_a_row,
     plain_number,
     round_times,
-    write_note,
+    write_below,
 )
 
 _REMISSION, _RELAPSED = Look(GREY, "solid", "o", 0.7), Look(RED, "solid", "s", 1.5)
+_THRESHOLD: dict[str, Any] = {"color": "black", "linewidth": 0.9, "linestyle": (0, (4, 2))}
 _RELAPSE: dict[str, Any] = {
     "linestyle": "none", "color": RED, "marker": "D", "markersize": 6.5,
     "markeredgecolor": "black", "markeredgewidth": 0.8, "zorder": 4,
@@ -70,7 +72,7 @@ def draw_b_cells(
     threshold
         In the unit of the results.
     definition
-        What lies up to the threshold, as it is written beside it.
+        What lies up to the threshold, as the legend names it.
     origin
         What DAY counts from, in words.
 
@@ -81,9 +83,10 @@ def draw_b_cells(
         no results.
     """
     check_results(adcp)
-    unit = str(adcp["AVALU"].iloc[0])
+    specimen, unit = the_only(adcp, "SPEC"), the_only(adcp, "AVALU")
     ends = adcp["USUBJID"].astype(str).map(dict(relapses)).astype(float)
     shown = adcp[~(adcp["DAY"] > ends)]
+    check_results(shown)
     shown = shown.assign(DAY=shown["DAY"] / DAYS_A_MONTH)
     looks = {
         str(name): _RELAPSED if str(name) in relapses else _REMISSION
@@ -92,37 +95,35 @@ def draw_b_cells(
     panels = list(shown.groupby("PARAMCD", sort=True))
     figure = new_figure(ONE_COLUMN if len(panels) == 1 else TWO_COLUMNS, 3.2)
     all_axes = panels_in_a_row(figure, len(panels))
-    hidden = 0
+    hidden, on_axis = 0, False
     for axes, (_, rows) in zip(all_axes, panels, strict=True):
         hidden += draw_lines(axes, rows, looks)
         for patient, of_patient in rows.groupby("USUBJID"):
             if str(patient) in relapses:
-                _mark_relapse(axes, series_of(str(patient), of_patient), str(patient), relapses)
+                series = series_of(str(patient), of_patient)
+                on_axis |= not _mark_relapse(axes, series, str(patient), relapses)
         log_scale(axes, "y")
-        axes.axhline(threshold, color="black", linewidth=0.8, linestyle=(0, (4, 2)))
-        axes.annotate(
-            f"{definition}: up to {plain_number(threshold)} {unit}",
-            (1, threshold), (0, 2), ("axes fraction", "data"), "offset points",
-            ha="right", fontsize=SMALL,
-        )  # fmt: skip
-        axes.set_title(textwrap.fill(str(rows["PARAM"].iloc[0]), 44))
+        axes.axhline(threshold, **_THRESHOLD)
+        axes.set_title(textwrap.fill(the_only(rows, "PARAM"), 44))
         axes.set_xlabel(f"Months since {origin}")
-    all_axes[0].set_xticks(round_times(shown["DAY"].min(), shown["DAY"].max(), "months"))
-    all_axes[0].set_ylabel(unit)
+    all_axes[0].set_xticks(round_times(min(0.0, shown["DAY"].min()), shown["DAY"].max(), "months"))
+    all_axes[0].set_ylabel(f"B cells in {specimen} ({unit})")
     keys = [
         Line2D([], [], color=look.colour, marker=look.marker, linewidth=look.width, label=label)
         for look, label in ((_REMISSION, "no relapse"), (_RELAPSED, "relapsed"))
     ]
     keys += [Line2D([], [], **_RELAPSE, label="relapse"), below_key()]
-    figure.legend(handles=keys, loc="outside lower center", ncols=4 if len(panels) > 1 else 2)
-    write_note(figure, hidden_note(hidden))
+    told = f"{definition}, up to {plain_number(threshold)} {unit}"
+    keys.append(Line2D([], [], **_THRESHOLD, label=told))
+    notes = ["Diamond on the axis: no result of that day."] if on_axis else []
+    write_below(figure, keys, 3 if len(panels) > 1 else 2, [*notes, *hidden_note(hidden)])
     return figure
 
 
 def _mark_relapse(
     axes: Axes, series: DrawnSeries, patient: str, relapses: Mapping[str, float]
-) -> None:
-    """Put a diamond on the result of the day of the relapse, or on the axis."""
+) -> bool:
+    """Put a diamond on the result of the day of the relapse, or on the axis; tell which."""
     month = relapses[patient] / DAYS_A_MONTH
     results = np.vstack([series.joined, series.below])
     of_that_day = results[np.isclose(results[:, 0], month)]
@@ -134,3 +135,4 @@ def _mark_relapse(
         [month], [level], transform=place, clip_on=False, label=f"_{patient} relapse", **_RELAPSE
     )
     axes.annotate(patient, (month, level), (4, 4), place, "offset points", fontsize=SMALL)
+    return bool(of_that_day.size)

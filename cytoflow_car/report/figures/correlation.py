@@ -12,6 +12,7 @@ from cytoflow_car.outcome.correlation import Correlation, correlate
 from cytoflow_car.report.figures.style import (
     BLUE,
     ONE_COLUMN,
+    SMALL,
     in_print,
     log_scale,
     new_figure,
@@ -65,7 +66,7 @@ def draw_correlation(
     for which in ("x", "y"):
         log_scale(axes, which)
     axes.set(xlabel=labels[0], ylabel=labels[1])
-    axes.set_title(_told(found, confidence), loc="left", fontsize="small")
+    axes.set_title(_told(found, confidence), loc="left", fontsize=SMALL)
     return figure
 
 

@@ -26,6 +26,7 @@ from cytoflow_car.report.figures.style import (
     in_print,
     log_scale,
     new_figure,
+    write_below,
 )
 
 _COLUMNS = (
@@ -35,6 +36,8 @@ _COLUMNS = (
 _CONTROL: dict[str, Any] = {"color": BLUE, "linewidth": 1.2, "linestyle": (0, (1, 1))}
 _NORMAL: dict[str, Any] = {"color": ORANGE, "linewidth": 1.4, "linestyle": (0, (5, 2))}
 _MARGIN_BINS = 4
+#: Lower edge of the first bin, which holds what lies below it too.
+_LOWEST = 10.0
 
 
 @in_print
@@ -104,7 +107,8 @@ def draw_densities(
         Line2D([], [], **_CONTROL, label="control without the antibody (FMO)"),
         Line2D([], [], **_NORMAL, label=f"{reference} of the same tube"),
     ]
-    figure.legend(handles=keys, loc="outside lower center", ncols=3, handlelength=3)
+    note = "Below 10 all cells lie in one bin."
+    write_below(figure, keys, 3, [note] if shown["bin_low"].min() <= _LOWEST else [])
     return figure
 
 

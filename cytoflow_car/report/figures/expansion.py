@@ -7,13 +7,11 @@ import math
 import pandas as pd
 from matplotlib.figure import Figure
 
-from cytoflow_car.errors import OutcomeError
 from cytoflow_car.report.figures.series import (
-    below_key,
     check_results,
     draw_lines,
     hidden_note,
-    quantity_label,
+    the_only,
 )
 from cytoflow_car.report.figures.style import (
     LOOKS,
@@ -24,10 +22,8 @@ from cytoflow_car.report.figures.style import (
     new_figure,
     panels_in_a_row,
     round_times,
-    write_note,
+    write_below,
 )
-
-_ROWS_OF_LEGEND = 16
 
 
 @in_print
@@ -52,24 +48,23 @@ def draw_expansion(adcp: pd.DataFrame) -> Figure:
         the same day after the same infusion; no results.
     """
     check_results(adcp, ("INFSEQ", "CAR_TARGET"))
-    if adcp["PARAMCD"].nunique() > 1:
-        raise OutcomeError(
-            f"parameters {sorted(adcp['PARAMCD'].unique())} in one figure", expected="one of them"
-        )
+    the_only(adcp, "SPEC")
+    the_only(adcp, "PARAMCD")
+    quantity, unit = the_only(adcp, "PARAM"), the_only(adcp, "AVALU")
     panels = list(adcp.groupby(["INFSEQ", "CAR_TARGET"], sort=True))
     patients = sorted(adcp["USUBJID"].astype(str).unique())
     looks = looks_of(patients)
-    figure = new_figure(TWO_COLUMNS, 3.2)
+    figure = new_figure(TWO_COLUMNS, 3.1)
     hidden = 0
     all_axes = panels_in_a_row(figure, len(panels))
     for axes, ((infusion, target), rows) in zip(all_axes, panels, strict=True):
         hidden += draw_lines(axes, rows, looks)
         log_scale(axes, "y")
         n = rows["USUBJID"].nunique()
-        axes.set_title(f"Infusion {infusion}: {target} CAR T cells (n = {n})")
+        axes.set_title(f"Infusion {infusion}, {target} CAR (n = {n})")
         axes.set_xlabel(f"Days since infusion {infusion}")
     all_axes[0].set_xticks(round_times(adcp["DAY"].min(), adcp["DAY"].max(), "days"))
-    all_axes[0].set_ylabel(quantity_label(adcp))
+    all_axes[0].set_ylabel(f"{quantity} ({unit})")
     handles = {
         line.get_label(): line
         for axes in all_axes
@@ -77,11 +72,8 @@ def draw_expansion(adcp: pd.DataFrame) -> Figure:
         if len(patients) <= len(LOOKS) and line.get_label() in looks
     }
     keys = [handles[name] for name in patients if name in handles]
-    figure.legend(
-        handles=[*keys, below_key()],
-        loc="outside right upper",
-        ncols=math.ceil(len(keys) / _ROWS_OF_LEGEND) or 1,
-        handlelength=3.2,
-    )
-    write_note(figure, hidden_note(hidden))
+    columns = int(TWO_COLUMNS * 72 / (46 + 4.5 * max(map(len, patients))))
+    figure.set_figheight(3.1 + 0.15 * math.ceil(len(keys) / columns))
+    notes = ["One line a patient. Open markers: below the LOQ, drawn at LOQ/2."]
+    write_below(figure, keys, columns, [*notes, *hidden_note(hidden)])
     return figure

@@ -24,6 +24,7 @@ from cytoflow_car.report.figures.style import (
     GREY,
     SMALL,
     in_print,
+    write_below,
 )
 
 #: By call: what it means in a legend, and how it looks; fuller is more disease.
@@ -34,8 +35,9 @@ MRD_LOOKS: dict[str, tuple[str, dict[str, Any]]] = {
     "POS_QUANT": ("MRD positive", {"marker": "o"}),
     "INDETERMINATE": ("MRD indeterminate", {"marker": "x", "color": GREY}),
 }
-#: Where the columns of words begin, in widths of the panel.
-_RESPONSE_AT, _KIND_AT = 1.02, 1.17
+#: Where the words begin, and how wide a letter is, in widths of the panel.
+_HEADING = "Best response"
+_RESPONSE_AT, _LETTER = 1.02, 0.0115
 
 
 @in_print
@@ -50,6 +52,8 @@ def draw_response(rows: Sequence[ResponseRow], *, origin: str = "infusion 1") ->
         There is no row, a patient stands there twice, or a call of MRD does not exist.
     """
     figure, axes = new_lanes(rows, 0.2, origin)
+    longest = max(len(_HEADING), *(len(row.best_response) for row in rows))
+    kind_at = _RESPONSE_AT + _LETTER * (longest + 2)
     for lane, row in enumerate(rows):
         draw_follow_up(axes, lane, row)
         for result in row.mrd:
@@ -58,18 +62,20 @@ def draw_response(rows: Sequence[ResponseRow], *, origin: str = "infusion 1") ->
                     f"MRD {result.call!r}", where=row.patient_id,
                     expected=f"one of {', '.join(MRD_LOOKS)}",
                 )  # fmt: skip
-            axes.plot([result.day / DAYS_A_MONTH], [lane], **_mrd(result.call), zorder=4)
+            axes.plot(
+                [result.day / DAYS_A_MONTH], [lane], **_mrd(result.call), label="_MRD", zorder=4
+            )
         # Above the line, since a marrow is often drawn on the same day.
         draw_infusions(axes, lane - 0.3, row.infusions)
         if row.relapse is not None:
             look = {**RELAPSE, "label": "_relapse"}
-            axes.plot([row.relapse / DAYS_A_MONTH], [lane], **look, zorder=3)
+            axes.plot([row.relapse / DAYS_A_MONTH], [lane], **look, zorder=6)
         _write(axes, _RESPONSE_AT, lane, row.best_response)
-        _write(axes, _KIND_AT, lane, row.relapse_kind)
-    _write(axes, _RESPONSE_AT, -0.9, "Best response")
+        _write(axes, kind_at, lane, row.relapse_kind)
+    _write(axes, _RESPONSE_AT, -0.9, _HEADING)
     if any(row.relapse_kind for row in rows):
-        _write(axes, _KIND_AT, -0.9, "Relapse")
-    figure.legend(handles=_keys(rows), loc="outside lower center", ncols=4)
+        _write(axes, kind_at, -0.9, "Relapse")
+    write_below(figure, _keys(rows), 4)
     return figure
 
 

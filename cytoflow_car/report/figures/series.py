@@ -43,12 +43,13 @@ class DrawnSeries:
 
 
 def check_results(results: pd.DataFrame, further: Iterable[str] = ()) -> None:
-    """Refuse what lacks a column, or mixes specimens or units.
+    """Refuse what cannot be drawn as a course.
 
     Raises
     ------
     OutcomeError
-        As said, or there is no result.
+        A column is missing, there is no result, or one has no patient, day, parameter or none of
+        the `further` ones.
     """
     missing = [name for name in (*_COLUMNS, *further) if name not in results]
     if missing:
@@ -57,13 +58,29 @@ def check_results(results: pd.DataFrame, further: Iterable[str] = ()) -> None:
         )
     if results.empty:
         raise OutcomeError("no results to draw", expected="at least one")
-    for name in ("SPEC", "AVALU"):
-        if results[name].nunique() > 1:
+    for name in ("USUBJID", "DAY", "PARAMCD", *further):
+        if unknown := int(results[name].isna().sum()):
             raise OutcomeError(
-                f"{name} {sorted(results[name].dropna().unique())} in one figure",
-                expected="one of them",
-                advice="Select rows first",
+                f"{unknown} results without {name}", expected=f"{name} of every result"
             )
+
+
+def the_only(results: pd.DataFrame, name: str) -> str:
+    """Return the value that all results with one have in a column.
+
+    Raises
+    ------
+    OutcomeError
+        They have several, or none has one.
+    """
+    found = sorted(results[name].dropna().astype(str).unique())
+    if len(found) != 1:
+        raise OutcomeError(
+            f"{name} {', '.join(found) or 'nowhere'} in one figure",
+            expected="one of them",
+            advice="Select rows first",
+        )
+    return found[0]
 
 
 def draw_lines(axes: Axes, results: pd.DataFrame, looks: dict[str, Look]) -> int:
@@ -162,9 +179,3 @@ def _known(cell: Any) -> float | None:
 
 def _pairs(pairs: list[tuple[float, float]]) -> Values:
     return np.asarray(pairs, dtype=np.float64).reshape(-1, 2)
-
-
-def quantity_label(results: pd.DataFrame) -> str:
-    """Return the name of a quantity with its unit."""
-    name, unit = str(results["PARAM"].iloc[0]), str(results["AVALU"].iloc[0])
-    return name if f"({unit})" in name else f"{name} ({unit})"

@@ -11,9 +11,10 @@ import math
 import textwrap
 from collections.abc import Iterable, Sequence
 from itertools import product
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from matplotlib import style
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
@@ -104,26 +105,54 @@ def plain_number(value: float) -> str:
     return f"{value:,.10g}"
 
 
-def log_scale(axes: Axes, which: str) -> None:
-    """Make an axis logarithmic, with plain numbers at its decades."""
+def log_scale(axes: Axes, which: Literal["x", "y"]) -> None:
+    """Make an axis logarithmic, with plain numbers; after drawing, since its reach decides."""
     axes.set(**{f"{which}scale": "log"})
     axis = axes.xaxis if which == "x" else axes.yaxis
-    axis.set_major_locator(LogLocator(numticks=9))
+    low, high = axis.get_view_interval()
+    axis.set_major_locator(LogLocator(subs=(1.0,) if high / low > 100 else (1.0, 2.0, 5.0)))
     axis.set_major_formatter(FuncFormatter(lambda value, _: plain_number(value)))
     axis.set_minor_formatter(NullFormatter())
 
 
+_WEEKS = (1.0, 7.0, 14.0, 28.0, 56.0, 84.0, 182.0, 364.0, 728.0, 1456.0)
+_ROUND = (0.1, 0.2, 0.5, 1.0, 2.0, 3.0, 6.0, 12.0, 24.0, 60.0, 120.0)
+
+
 def round_times(first: float, last: float, unit: str, *, most: int = 8) -> list[float]:
-    """Return multiples of a round step between two times: of whole weeks where `unit` is days."""
-    one, steps = (7.0, (1, 2, 4, 8, 12)) if unit == "days" else (1.0, (1, 2, 3, 6, 12))
-    sizes = (one * step * 10**power for power in range(-2, 6) for step in steps)
-    step = min(size for size in sizes if (last - first) / size < most)
+    """Return multiples of a round step between two times; of days, whole weeks."""
+    sizes = _WEEKS if unit == "days" else _ROUND
+    step = next((size for size in sizes if (last - first) / size < most), sizes[-1])
     start, stop = math.ceil(first / step - 1e-9), math.floor(last / step + 1e-9)
     return [number * step for number in range(start, stop + 1)]
 
 
-def write_note(figure: Figure, lines: Iterable[str]) -> None:
-    """Write what a reader must know beneath the figure, wrapped to its width."""
-    text = "\n".join(textwrap.fill(line, int(figure.get_figwidth() * 17)) for line in lines)
-    if text:
-        figure.supxlabel(text, x=0.01, ha="left", fontsize=SMALL, color=GREY, linespacing=1.3)
+def write_below(
+    figure: Figure, keys: Sequence[Artist], columns: int, notes: Iterable[str] = ()
+) -> None:
+    """Write the legend beneath the panels, and beneath it what a reader must know."""
+    width, height = figure.get_size_inches()
+    lines = [line for note in notes for line in textwrap.wrap(note, int(width * 17))]
+    points = 72 * height
+    below_legend = (len(lines) * 1.35 * SMALL + 6) / points
+    rows = math.ceil(len(keys) / columns)
+    below_panels = below_legend + (rows * 1.6 + 0.8) * SMALL * bool(rows) / points
+    figure.set_layout_engine("constrained", rect=(0.0, below_panels, 1.0, 1.0 - below_panels))
+    figure.text(
+        0.01,
+        3 / points,
+        "\n".join(lines),
+        va="bottom",
+        fontsize=SMALL,
+        color=GREY,
+        linespacing=1.25,
+    )
+    if keys:
+        # Not one of the places "outside": those do not leave room for what is said beneath.
+        figure.legend(
+            handles=keys,
+            loc="lower center",
+            bbox_to_anchor=(0.5, below_legend),
+            borderaxespad=0.0,
+            ncols=columns,
+        )

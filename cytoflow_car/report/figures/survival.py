@@ -26,10 +26,10 @@ from cytoflow_car.report.figures.style import (
     in_print,
     new_figure,
     round_times,
-    write_note,
+    write_below,
 )
 
-# Dashes are those of the limits, and short ones those of competing events.
+# Even dashes are those of the limits.
 _LOOKS = (
     Look(BLUE, "solid", "|", 1.6),
     Look(RED, (0, (9, 1.5, 1.5, 1.5)), "|", 1.6),
@@ -37,7 +37,7 @@ _LOOKS = (
     Look(PURPLE, (0, (1.2, 0.8)), "|", 1.6),
 )
 _LIMIT: dict[str, Any] = {"linestyle": (0, (3, 2)), "linewidth": 0.7}
-_COMPETING: dict[str, Any] = {"linestyle": (0, (1, 2)), "linewidth": 1.2}
+_COMPETING_WIDTH = 0.8
 _CENSORED: dict[str, Any] = {
     "linestyle": "none", "marker": "|", "markersize": 7, "markeredgewidth": 0.9,
 }  # fmt: skip
@@ -111,7 +111,7 @@ def draw_cumulative_incidence(
 ) -> Figure:
     """Draw the cumulative incidence of an event in one to four groups, with what competes.
 
-    As `draw_survival`; the competing event is a dotted line of its group's colour, without limits.
+    As `draw_survival`; the competing event is a thin line of its group's look, without limits.
 
     Parameters
     ----------
@@ -127,22 +127,28 @@ def draw_cumulative_incidence(
         no competing event.
     """
     _check(curves, "cumulative incidence of ")
-    others = {} if competing is None else competing
-    if others:
-        _check(others, "cumulative incidence of ")
-    if others and set(others) != set(curves):
+    others = curves if competing is None else competing
+    _check(others, "cumulative incidence of ")
+    if set(others) != set(curves):
         raise OutcomeError(
             f"competing events of {sorted(map(str, others))}",
             expected=f"those of {sorted(map(str, curves))}",
         )
     figure, axes, table = _new(len(curves))
-    for look, curve in zip(_LOOKS, others.values(), strict=False):
-        axes.step(*_steps(curve, curve.values), where="post", color=look.colour, **_COMPETING)
+    extra = []
+    if competing is not None:
+        for look, group in zip(_LOOKS, curves, strict=False):
+            curve = competing[group]
+            axes.step(
+                *_steps(curve, curve.values), where="post", color=look.colour, linestyle=look.line,
+                linewidth=_COMPETING_WIDTH, label=f"_{_label(group)} competing",
+            )  # fmt: skip
+        label = f"{_event(competing)}, competing"
+        extra = [Line2D([], [], color="black", linewidth=_COMPETING_WIDTH, label=label)]
     _draw(axes, curves)
     event = _event(curves)
     axes.set_ylabel(f"{event.capitalize()}, cumulative incidence (%)")
     keys = [f"{_label(name)} (n = {curve.n})" for name, curve in curves.items()]
-    extra = [Line2D([], [], color="black", label=_event(others), **_COMPETING)] if others else []
     _legend(axes, keys, None, extra)
     _finish(figure, axes, table, curves, unit, _axis_label(unit, origin, landmark), times)
     return figure
@@ -158,9 +164,9 @@ def _check(curves: Curves, quantity: str) -> None:
 
 def _new(n_groups: int) -> tuple[Figure, Axes, Axes]:
     """Return a figure with a panel for curves and, on the same time axis, one for the table."""
-    rows = 0.2 + 0.15 * n_groups
-    figure = new_figure(ONE_COLUMN, 2.9 + rows)
-    axes, table = figure.subplots(2, 1, sharex=True, height_ratios=[2.1, rows])
+    rows = 0.15 * n_groups
+    figure = new_figure(ONE_COLUMN, 3.1 + 2 * rows)
+    axes, table = figure.subplots(2, 1, sharex=True, height_ratios=[2.2, rows])
     return figure, axes, table
 
 
@@ -200,7 +206,8 @@ def _legend(
     if handles or extra or title:
         axes.legend(
             [*handles, *extra], [*names, *(str(line.get_label()) for line in extra)],
-            title=title, loc="best", handlelength=3.6, alignment="left",
+            title=title, loc="lower left",
+            bbox_to_anchor=(0, 1), handlelength=3.6, alignment="left",
         )  # fmt: skip
 
 
@@ -215,18 +222,19 @@ def _finish(
 ) -> None:
     last = max(float(curve.times[-1]) for curve in curves.values())
     shown = round_times(0.0, last, unit) if times is None else list(times)
-    axes.set(xlim=(0, max(last, *shown) * 1.02), ylim=(0, 1.02), xticks=shown)
+    axes.set(xlim=(0, max(last, *shown) * 1.02), ylim=(0, 1.04), xticks=shown)
     axes.yaxis.set_major_formatter(PercentFormatter(1, symbol=""))
     axes.tick_params(labelbottom=True)
     axes.set_xlabel(label)
     _write_at_risk(table, curves, shown)
-    write_note(figure, _notes(curves))
+    write_below(figure, [], 1, _notes(curves))
 
 
 def _write_at_risk(table: Axes, curves: Curves, times: list[float]) -> None:
     """Write how many were followed up to each tick, a row a group."""
     table.spines[:].set_visible(False)
     table.tick_params(bottom=False, labelbottom=False, left=False)
+    table.tick_params(axis="y", pad=10)
     table.set(ylim=(len(curves) - 0.5, -0.5), yticks=range(len(curves)))
     several = len(curves) > 1
     table.set_yticklabels([_label(name) if several else "" for name in curves])
@@ -244,7 +252,7 @@ def _notes(curves: Curves) -> Iterator[str]:
     limits = "; ".join(f"{100 * share:g} %, {scale}" for share, scale in sorted(scales))
     yield f"Dashed: confidence limits ({limits}). Ticks: censored. {first.method}."
     for flag, sentence in _NOTES.items():
-        if any(flag in curve.flags for curve in curves.values()):
+        if any(item.startswith(flag) for curve in curves.values() for item in curve.flags):
             yield sentence
 
 

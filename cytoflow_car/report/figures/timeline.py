@@ -28,7 +28,7 @@ from cytoflow_car.report.figures.style import (
     PURPLE,
     SKY,
     in_print,
-    write_note,
+    write_below,
 )
 
 #: Colour and marker of the first, second … thing that recovers.
@@ -44,7 +44,8 @@ _EVENTS: dict[str, dict[str, Any]] = {
     },
 }  # fmt: skip
 _ALIVE: dict[str, Any] = {
-    "marker": ">", "color": GREY, "markersize": 4, "linestyle": "none", "label": "alive at last",
+    "marker": ">", "color": GREY, "markersize": 4, "linestyle": "none",
+    "label": "alive at last contact",
 }  # fmt: skip
 _HEIGHT = 0.17
 
@@ -65,7 +66,7 @@ def draw_timeline(rows: Sequence[TimelineRow], *, origin: str = "infusion 1") ->
         There is no row, or a patient stands there twice.
     """
     names = list(dict.fromkeys(name for row in rows for name in row.recoveries))
-    figure, axes = new_lanes(rows, 0.24 + 0.1 * len(names), origin)
+    figure, axes = new_lanes(rows, 0.18 + 0.07 * len(names), origin)
     step = 0.42 / max(len(names), 1)
     for lane, row in enumerate(rows):
         middle = lane - 0.12
@@ -85,10 +86,8 @@ def draw_timeline(rows: Sequence[TimelineRow], *, origin: str = "infusion 1") ->
         if row.death is None:
             end = {**_ALIVE, "label": "_alive"}
             axes.plot([row.followed_to / DAYS_A_MONTH], [middle], **end, zorder=2)
-    figure.legend(handles=_keys(rows, names), loc="outside lower center", ncols=4)
-    write_note(
-        figure, ["Brackets: recovery lies between these results; marker: the day it was known."]
-    )
+    note = "Recovery lies within the bracket; the filled marker is the day on which it was known."
+    write_below(figure, _keys(rows, names), 4, [note] if names else [])
     return figure
 
 
@@ -147,7 +146,7 @@ def _keys(rows: Sequence[TimelineRow], names: list[str]) -> list[Line2D | Patch]
     if any(row.stays for row in rows):
         keys += [
             Patch(facecolor=GREY, edgecolor=GREY, label="CAR T cells detected"),
-            Patch(facecolor="white", edgecolor=GREY, label="vanished in between"),
+            Patch(facecolor="white", edgecolor=GREY, label="vanished in this time"),
         ]
     for place, name in enumerate(names):
         colour, marker = _look(place)
