@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -32,6 +33,7 @@ from cytoflow_car.outcome.follow_up import Covariate, FollowUp
 from cytoflow_car.outcome.log_rank import compare_groups
 from cytoflow_car.outcome.persistence import Persistence
 from cytoflow_car.outcome.recovery import Recovery, RecoveryState
+from cytoflow_car.outcome.time_dependent import Change
 from cytoflow_car.outcome.timeline import InfusionDay, MrdResult, ResponseRow, lay_timeline
 from cytoflow_car.report.figures import (
     draw_b_cells,
@@ -527,6 +529,31 @@ def test_correlation_stands_above_its_points() -> None:
     assert told.endswith("n = 5")
     with pytest.raises(OutcomeError, match="P1: 0 and 3 on logarithmic axes"):
         draw_correlation({"P1": 0.0}, SECOND, labels=("a", "b"))
+
+
+def test_examples_of_the_page_run(
+    repository_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = (repository_root / "docs" / "how-to" / "figures.md").read_text(encoding="utf-8")
+    names = [item.patient_id for item in FOLLOW_UPS]
+    given = {
+        "adcp": EXPANSION,
+        "follow_ups": FOLLOW_UPS,
+        "tp53": Covariate("tp53", {name: int(name[1:]) % 2 for name in names}, known_at=0.0),
+        "not_recovered": dict.fromkeys(names, 0.0),
+        "recoveries": [Change("P3", "recovered", 5.0, 1.0)],
+        "b_cells": B_CELLS,
+        "persistence_cd19": Persistence("interval", 28.0, 42.0),
+        "persistence_cd22": Persistence("interval", 60.0, None),
+        "recovery": Recovery("bm_2_percent", RecoveryState.RECOVERED, 120.0, 150.0, 180.0),
+        "histograms": HISTOGRAMS.replace({"S1": "P03_BM_d000_B", "S2": "P03_BM_d218_B"}),
+        "first": FIRST,
+        "second": SECOND,
+    }
+    monkeypatch.chdir(tmp_path)
+    for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
+        exec(block, given)
+    assert (tmp_path / "expansion.svg").is_file()
 
 
 def test_times_are_round() -> None:
