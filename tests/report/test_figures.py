@@ -18,9 +18,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
-from matplotlib.text import Text
+from matplotlib.text import Annotation, Text
 
 from cytoflow_car.errors import OutcomeError
+from cytoflow_car.measure.calls import CALLS
 from cytoflow_car.outcome.correlation import correlate
 from cytoflow_car.outcome.curves import (
     Curve,
@@ -46,6 +47,7 @@ from cytoflow_car.report.figures import (
     draw_timeline,
     save_figure,
 )
+from cytoflow_car.report.figures.response import MRD_LOOKS
 from cytoflow_car.report.figures.style import DAYS_A_MONTH, LOOKS, PURPLE, RED, round_times
 
 MONTH = DAYS_A_MONTH
@@ -164,6 +166,9 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     "groups": lambda: draw_survival(
         GROUPS, test=compare_groups(FOLLOW_UPS, EARLY, allow_immortal_time=True)
     ),
+    "groups of long names": lambda: draw_survival(
+        {"early recovery of immunoglobulins": kaplan_meier(FOLLOW_UPS), "x": GROUPS["later"]}
+    ),
     "landmark": lambda: draw_survival({"all": kaplan_meier(FOLLOW_UPS)}, landmark=6.0),
     "incidence": lambda: draw_cumulative_incidence(RELAPSED, competing=DIED),
     "timeline": lambda: draw_timeline(TIMELINES),
@@ -280,6 +285,11 @@ def test_expansion_of_nothing_quantified_and_of_very_many() -> None:
     assert 80 == len(many.axes[0].get_lines())
 
 
+def test_a_timeline_of_one_patient_without_infusions() -> None:
+    (axes,) = draw_timeline([lay_timeline("P1", 30.0, [], {}, {})]).axes
+    assert ["P1"] == [item.get_text() for item in axes.get_yticklabels()]
+
+
 @pytest.mark.parametrize(
     ("wrong", "what"),
     [
@@ -369,9 +379,9 @@ def test_survival_of_groups_tells_of_immortal_time() -> None:
         check_curve(figure.axes[0], str(name), curve, 1.0)
     check_table(figure, [early, later])
     assert ["early", "later"] == [item.get_text() for item in figure.axes[1].get_yticklabels()]
-    assert "immortal time" in said(figure)
+    assert "part of their time is immortal" in said(figure)
     assert f"log-rank P = {test.p_value:.2g}" in said(figure)
-    assert "immortal time" not in said(draw_survival({"all": kaplan_meier(FOLLOW_UPS)}))
+    assert "immortal" not in said(draw_survival({"all": kaplan_meier(FOLLOW_UPS)}))
 
 
 def test_a_landmark_says_that_its_clock_starts_anew() -> None:
@@ -470,11 +480,15 @@ def test_responses_show_every_call_at_its_day() -> None:
         (30, 1, "full", False, "x"),
     ] == drawn  # fmt: skip
     assert [(200 / MONTH, 0.0)] == points(line(axes, "_relapse"))
-    words = {item.get_text(): item.get_position()[1] for item in axes.texts}
+    words = {item.get_text(): item.xy[1] for item in axes.texts if isinstance(item, Annotation)}
     assert (0, 1, 0) == (words["CR"], words["CRi"], words["CD19−CD22+"])
     wrong = ResponseRow("P1", 9.0, INFUSIONS[:1], mrd=(MrdResult(1.0, "maybe"),))
     with pytest.raises(OutcomeError, match="P1: MRD 'maybe'"):
         draw_response([wrong])
+
+
+def test_every_call_of_mrd_has_a_look() -> None:
+    assert set(CALLS) == set(MRD_LOOKS)
 
 
 def test_densities_lie_where_the_cells_do() -> None:

@@ -16,6 +16,7 @@ from cytoflow_car.report.figures.style import (
     in_print,
     log_scale,
     new_figure,
+    p_value_text,
 )
 
 
@@ -78,5 +79,5 @@ def _told(found: Correlation, confidence: float) -> str:
         low, high = found.interval.low, found.interval.high
         parts.append(f"{100 * confidence:g} % CI {low:.2f} to {high:.2f}")
     if found.p_value is not None:
-        parts.append("P < 0.001" if found.p_value < 0.001 else f"P = {found.p_value:.2g}")
+        parts.append(p_value_text(found.p_value))
     return ", ".join([*parts, f"n = {found.n}"]).replace("-", "−")

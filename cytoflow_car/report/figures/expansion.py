@@ -61,8 +61,10 @@ def draw_expansion(adcp: pd.DataFrame) -> Figure:
         hidden += draw_lines(axes, rows, looks)
         log_scale(axes, "y")
         n = rows["USUBJID"].nunique()
-        axes.set_title(f"Infusion {infusion}, {target} CAR (n = {n})")
-        axes.set_xlabel(f"Days since infusion {infusion}")
+        # A column with gaps holds 1.0 for 1.
+        number = f"{float(str(infusion)):g}"
+        axes.set_title(f"Infusion {number}, {target} CAR (n = {n})")
+        axes.set_xlabel(f"Days since infusion {number}")
     all_axes[0].set_xticks(round_times(adcp["DAY"].min(), adcp["DAY"].max(), "days"))
     all_axes[0].set_ylabel(f"{quantity} ({unit})")
     handles = {
@@ -72,7 +74,7 @@ def draw_expansion(adcp: pd.DataFrame) -> Figure:
         if len(patients) <= len(LOOKS) and line.get_label() in looks
     }
     keys = [handles[name] for name in patients if name in handles]
-    columns = int(TWO_COLUMNS * 72 / (46 + 4.5 * max(map(len, patients))))
+    columns = max(1, int(TWO_COLUMNS * 72 / (46 + 4.5 * max(map(len, patients)))))
     figure.set_figheight(3.1 + 0.15 * math.ceil(len(keys) / columns))
     notes = ["One line a patient. Open markers: below the LOQ, drawn at LOQ/2."]
     write_below(figure, keys, columns, [*notes, *hidden_note(hidden)])

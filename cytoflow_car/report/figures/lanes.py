@@ -54,7 +54,7 @@ def new_lanes(
         )
     figure = new_figure(TWO_COLUMNS, 1.2 + lane * len(rows))
     axes = figure.subplots()
-    first = min(0.0, *(item.day for row in rows for item in row.infusions))
+    first = min([0.0, *(item.day for row in rows for item in row.infusions)])
     last = max(row.followed_to for row in rows)
     axes.set(
         ylim=(len(rows) - 0.4, -0.6),

@@ -35,9 +35,9 @@ MRD_LOOKS: dict[str, tuple[str, dict[str, Any]]] = {
     "POS_QUANT": ("MRD positive", {"marker": "o"}),
     "INDETERMINATE": ("MRD indeterminate", {"marker": "x", "color": GREY}),
 }
-#: Where the words begin, and how wide a letter is, in widths of the panel.
 _HEADING = "Best response"
-_RESPONSE_AT, _LETTER = 1.02, 0.0115
+#: Where the words begin, right of the panel, and how wide a letter is, in points.
+_RESPONSE_AT, _LETTER = 8.0, 4.4
 
 
 @in_print
@@ -86,9 +86,11 @@ def _mrd(call: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _write(axes: Axes, column: float, lane: float, text: str) -> None:
-    place = axes.get_yaxis_transform()
-    axes.text(column, lane, text, transform=place, va="center", fontsize=SMALL)
+def _write(axes: Axes, points: float, lane: float, text: str) -> None:
+    axes.annotate(
+        text, (1.0, lane), (points, 0.0), axes.get_yaxis_transform(), "offset points",
+        va="center", fontsize=SMALL, annotation_clip=False,
+    )  # fmt: skip
 
 
 def _keys(rows: Sequence[ResponseRow]) -> list[Line2D]:

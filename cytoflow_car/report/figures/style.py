@@ -18,6 +18,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.typing import LineStyleType
 
 #: Widths in inches of one and of two columns of a journal: 89 and 183 mm.
 ONE_COLUMN, TWO_COLUMNS = 3.5, 7.2
@@ -62,14 +63,14 @@ class Look(NamedTuple):
     """Colour, line and marker of one patient or group; the width is in points."""
 
     colour: str
-    line: str | tuple[float, tuple[float, ...]]
+    line: LineStyleType
     marker: str
     width: float = 1.0
 
 
 _PATIENT_COLOURS = (BLUE, RED, BLACK, GREEN, ORANGE, PURPLE, SKY)
 _PATIENT_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-_LINES: tuple[str | tuple[float, tuple[float, ...]], ...] = (
+_LINES: tuple[LineStyleType, ...] = (
     "solid", (0, (4, 1.5)), (0, (1, 1)), (0, (6, 1.5, 1, 1.5)),
 )  # fmt: skip
 #: Looks that differ in line and marker alone, and so in grey.
@@ -103,6 +104,11 @@ def panels_in_a_row(figure: Figure, n: int) -> Sequence[Axes]:
 def plain_number(value: float) -> str:
     """Return a number as people write it: ``0.01``, ``1,000``."""
     return f"{value:,.10g}"
+
+
+def p_value_text(value: float) -> str:
+    """Return a P value as journals print it."""
+    return "P < 0.001" if value < 0.001 else f"P = {value:.2g}"
 
 
 def log_scale(axes: Axes, which: Literal["x", "y"]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -25,6 +26,7 @@ from cytoflow_car.report.figures.style import (
     Look,
     in_print,
     new_figure,
+    p_value_text,
     round_times,
     write_below,
 )
@@ -41,10 +43,7 @@ _COMPETING_WIDTH = 0.8
 _CENSORED: dict[str, Any] = {
     "linestyle": "none", "marker": "|", "markersize": 7, "markeredgewidth": 0.9,
 }  # fmt: skip
-_NOTES = {
-    "IMMORTAL_TIME": "Groups were known only after the origin: immortal time favours those who "
-    "lived to join the later-known one.",
-}
+_IMMORTAL = "Groups were known only after the origin: part of their time is immortal."
 
 #: Curves by group; a group that is a number or a text.
 Curves = Mapping[Any, Curve]
@@ -91,10 +90,10 @@ def draw_survival(
         There is no curve, there are more than four, or a curve is of another quantity.
     """
     _check(curves, "survival")
-    figure, axes, table = _new(len(curves))
+    figure, axes, table = _new(curves)
     _draw(axes, curves)
     axes.set_ylabel(f"{outcome} (%)")
-    _legend(axes, [f"{_label(name)} (n = {curve.n})" for name, curve in curves.items()], test)
+    _legend(figure, curves, test)
     _finish(figure, axes, table, curves, unit, _axis_label(unit, origin, landmark), times)
     return figure
 
@@ -134,7 +133,7 @@ def draw_cumulative_incidence(
             f"competing events of {sorted(map(str, others))}",
             expected=f"those of {sorted(map(str, curves))}",
         )
-    figure, axes, table = _new(len(curves))
+    figure, axes, table = _new(curves)
     extra = []
     if competing is not None:
         for look, group in zip(_LOOKS, curves, strict=False):
@@ -148,8 +147,7 @@ def draw_cumulative_incidence(
     _draw(axes, curves)
     event = _event(curves)
     axes.set_ylabel(f"{event.capitalize()}, cumulative incidence (%)")
-    keys = [f"{_label(name)} (n = {curve.n})" for name, curve in curves.items()]
-    _legend(axes, keys, None, extra)
+    _legend(figure, curves, extra=extra)
     _finish(figure, axes, table, curves, unit, _axis_label(unit, origin, landmark), times)
     return figure
 
@@ -162,12 +160,16 @@ def _check(curves: Curves, quantity: str) -> None:
         raise OutcomeError(f"curves of {', '.join(sorted(names))}", expected=f"of {quantity}")
 
 
-def _new(n_groups: int) -> tuple[Figure, Axes, Axes]:
+def _new(curves: Curves) -> tuple[Figure, Axes, Axes]:
     """Return a figure with a panel for curves and, on the same time axis, one for the table."""
-    rows = 0.15 * n_groups
+    rows = 0.15 * sum(_row_label(name).count("\n") + 1 for name in curves)
     figure = new_figure(ONE_COLUMN, 3.1 + 2 * rows)
     axes, table = figure.subplots(2, 1, sharex=True, height_ratios=[2.2, rows])
     return figure, axes, table
+
+
+def _row_label(name: Any) -> str:
+    return textwrap.fill(_label(name), 16)
 
 
 def _draw(axes: Axes, curves: Curves) -> None:
@@ -196,19 +198,26 @@ def _steps(curve: Curve, values: Values, start: float | None = None) -> tuple[Va
 
 
 def _legend(
-    axes: Axes, labels: list[str], test: LogRank | None, extra: Sequence[Line2D] = ()
+    figure: Figure, curves: Curves, test: LogRank | None = None, extra: Sequence[Line2D] = ()
 ) -> None:
     """Name the groups where there are several, and what their comparison gave."""
-    named = [line for line in axes.get_lines() if not str(line.get_label()).startswith("_")]
-    title = None if test is None else f"log-rank {_p(test.p_value)}"
-    handles = [] if len(labels) == 1 else [*named]
-    names = [] if len(labels) == 1 else labels
-    if handles or extra or title:
-        axes.legend(
-            [*handles, *extra], [*names, *(str(line.get_label()) for line in extra)],
-            title=title, loc="lower left",
-            bbox_to_anchor=(0, 1), handlelength=3.6, alignment="left",
-        )  # fmt: skip
+    groups = [
+        Line2D(
+            [],
+            [],
+            color=look.colour,
+            linestyle=look.line,
+            linewidth=look.width,
+            label=f"{_label(name)} (n = {curve.n})",
+        )
+        for look, (name, curve) in zip(_LOOKS, curves.items(), strict=False)
+    ]
+    keys = [*(groups if len(groups) > 1 else []), *extra]
+    if keys:
+        title = None if test is None else f"log-rank {p_value_text(test.p_value)}"
+        figure.legend(
+            handles=keys, title=title, loc="outside upper left", handlelength=3.6, alignment="left"
+        )
 
 
 def _finish(
@@ -237,7 +246,7 @@ def _write_at_risk(table: Axes, curves: Curves, times: list[float]) -> None:
     table.tick_params(axis="y", pad=10)
     table.set(ylim=(len(curves) - 0.5, -0.5), yticks=range(len(curves)))
     several = len(curves) > 1
-    table.set_yticklabels([_label(name) if several else "" for name in curves])
+    table.set_yticklabels([_row_label(name) if several else "" for name in curves])
     table.set_title("At risk", loc="left", fontsize=SMALL, pad=2)
     for row, (look, curve) in enumerate(zip(_LOOKS, curves.values(), strict=False)):
         if several:
@@ -247,13 +256,12 @@ def _write_at_risk(table: Axes, curves: Curves, times: list[float]) -> None:
 
 
 def _notes(curves: Curves) -> Iterator[str]:
-    first, *others = curves.values()
-    scales = {(curve.confidence, curve.transform) for curve in (first, *others)}
+    scales = {(curve.confidence, curve.transform) for curve in curves.values()}
+    method = next(iter(curves.values())).method
     limits = "; ".join(f"{100 * share:g} %, {scale}" for share, scale in sorted(scales))
-    yield f"Dashed: confidence limits ({limits}). Ticks: censored. {first.method}."
-    for flag, sentence in _NOTES.items():
-        if any(item.startswith(flag) for curve in curves.values() for item in curve.flags):
-            yield sentence
+    yield f"Dashed: confidence limits ({limits}). Ticks: censored. {method}."
+    if any(flag.startswith("IMMORTAL_TIME") for curve in curves.values() for flag in curve.flags):
+        yield _IMMORTAL
 
 
 def _axis_label(unit: str, origin: str, landmark: float | None) -> str:
@@ -271,7 +279,3 @@ def _label(name: Any) -> str:
 
 def _event(curves: Curves) -> str:
     return next(iter(curves.values())).name.removeprefix("cumulative incidence of ")
-
-
-def _p(value: float) -> str:
-    return "P < 0.001" if value < 0.001 else f"P = {value:.2g}"

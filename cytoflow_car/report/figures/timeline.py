@@ -65,7 +65,7 @@ def draw_timeline(rows: Sequence[TimelineRow], *, origin: str = "infusion 1") ->
     OutcomeError
         There is no row, or a patient stands there twice.
     """
-    names = list(dict.fromkeys(name for row in rows for name in row.recoveries))
+    names = sorted({name for row in rows for name in row.recoveries})
     figure, axes = new_lanes(rows, 0.18 + 0.07 * len(names), origin)
     step = 0.42 / max(len(names), 1)
     for lane, row in enumerate(rows):
