@@ -23,7 +23,8 @@ from cytoflow_car.model.gate import BooleanGate
 from cytoflow_car.model.population import PopulationTree
 from cytoflow_car.pipeline import analyse_sample, gate_specimen
 from cytoflow_car.simulate import cells
-from cytoflow_car.study.plan import plan_study, with_controls
+from cytoflow_car.study.controls import with_controls
+from cytoflow_car.study.plan import plan_study
 from cytoflow_car.study.sheet import read_study
 
 Mask = npt.NDArray[np.bool_]
@@ -171,7 +172,10 @@ def find_truth(study: Path, *, processes: int = 2) -> pd.DataFrame:
         summaries = {
             (result.sample_id, result.template): result.control_summaries for result in controls
         }
-        jobs = [with_controls(sample, summaries) for sample in plan.samples]
+        jobs = [
+            with_controls(sample.job, sample.row, sample.controls, summaries)
+            for sample in plan.samples
+        ]
         folders = [study] * len(jobs)
         rows = [row for found in pool.map(_look_at, jobs, folders) for row in found]
     return pd.DataFrame(rows)

@@ -160,7 +160,7 @@ def run_study(
     for row in plan.bead_rows:
         beads.append(calibrate_row(row, draw=pictures, strict=strict))
         tell(row.sample_id)
-    controls = {}
+    summaries, antigen_controls = {}, {}
     outcomes: list[_Outcome] = []
     failed_before: list[_Outcome] = []
     with _Workers(n_processes, strict) as workers:
@@ -174,7 +174,8 @@ def run_study(
         for outcome in map(note, workers.run(plan.control_jobs.values())):
             key = (outcome.job.sample_id, outcome.job.template.name)
             if outcome.result is not None:
-                controls[key] = outcome.result
+                summaries[key] = outcome.result.control_summaries
+                antigen_controls[key] = outcome.result.antigen_controls
             else:
                 failed_before.append(outcome)
         baselines = {}
@@ -187,7 +188,9 @@ def run_study(
         given = [(item.row, item.uses) for item in beads]
         complete = []
         for sample in plan.samples:
-            job = with_controls(sample.job, sample.row, sample.controls, controls)
+            job = with_controls(
+                sample.job, sample.row, sample.controls, summaries, antigen_controls
+            )
             job = with_calibrations(sample, with_baseline(sample, job, baselines), given)
             complete.append(replace(job, keep_labels=labels))
         outcomes.extend(map(note, workers.run(complete)))

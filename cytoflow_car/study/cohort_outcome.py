@@ -20,6 +20,7 @@ from cytoflow_car.study.courses import (
     mrd_of,
 )
 from cytoflow_car.study.definitions import describe_definitions
+from cytoflow_car.study.outcome_figures import figures_of_cohort, write_figures
 from cytoflow_car.study.output_folder import refuse_results_folder
 from cytoflow_car.study.records import PatientFacts, Study
 from cytoflow_car.study.sheet import read_study
@@ -28,6 +29,7 @@ from cytoflow_car.tables.columns import (
     ADSL,
     ADTTE,
     COURSES,
+    HISTOGRAMS,
     LANDMARK,
     PATIENTS_SUMMARY,
     RECOVERIES,
@@ -67,6 +69,8 @@ class CohortOutcome:
     findings: tuple[Finding, ...]
     frames: Mapping[str, tuple[pd.DataFrame, Mapping[str, str], str]]
     left_out: tuple[str, ...]
+    question: Question
+    histograms: pd.DataFrame
 
 
 def find_study(results: Path) -> Path:
@@ -171,12 +175,26 @@ def summarise_cohort(
         landmark = landmark_frame(endpoints, becomings, at)
         frames[f"landmark_{at:g}.csv"] = (landmark, LANDMARK | own, f"{from_patients}, {run}")
     return CohortOutcome(
-        study, courses, endpoints, becomings, findings, frames, tuple(dict.fromkeys(left_out))
+        study,
+        courses,
+        endpoints,
+        becomings,
+        findings,
+        frames,
+        tuple(dict.fromkeys(left_out)),
+        asked,
+        _read_histograms(results),
     )
 
 
+def _read_histograms(results: Path) -> pd.DataFrame:
+    """Return the histograms of a run; none where it wrote none."""
+    path = results / "histograms.parquet"
+    return pd.read_parquet(path) if path.is_file() else to_frame([], list(HISTOGRAMS))
+
+
 def write_cohort(found: CohortOutcome, out: Path) -> None:
-    """Write every table of a cohort, the data dictionary and a record.
+    """Write every table of a cohort, the data dictionary, figures and a record.
 
     Raises
     ------
@@ -200,6 +218,7 @@ def write_cohort(found: CohortOutcome, out: Path) -> None:
         "definitions": list(describe_definitions(found.study.definitions)),
         "patients_without_follow_up": list(found.left_out),
     }
+    write_figures(figures_of_cohort(found), out / "figures")
     (out / "outcome.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
 
 

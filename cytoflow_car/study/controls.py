@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from cytoflow_car.gating.placing import ControlSummary
 from cytoflow_car.gating.tree import control_cuts
-from cytoflow_car.job import SampleJob, SampleResult
+from cytoflow_car.job import SampleJob
 from cytoflow_car.model.antigen import AntigenControl
 from cytoflow_car.study.records import SheetRow, Study
 from cytoflow_car.template import Template
+
+#: A control under a template: (sample_id, template).
+Key = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +108,8 @@ def with_controls(
     job: SampleJob,
     row: SheetRow,
     controls: tuple[ControlUse, ...],
-    results: Mapping[tuple[str, str], SampleResult],
+    summaries: Mapping[Key, tuple[ControlSummary, ...]],
+    antigens: Mapping[Key, tuple[AntigenControl, ...]] = MappingProxyType({}),
 ) -> SampleJob:
     """Return a specimen's job with the summaries of its controls.
 
@@ -113,33 +118,31 @@ def with_controls(
 
     Parameters
     ----------
-    results
+    summaries, antigens
         Of controls, by (sample_id, template).
     """
-    summaries: list[ControlSummary] = []
-    antigens: list[AntigenControl] = []
+    found: list[ControlSummary] = []
+    of_antigens: list[AntigenControl] = []
     markers = {rule.name: rule.marker for rule in job.template.antigens}
     for control in controls:
-        result = results.get((control.row.sample_id, job.template.name))
-        if result is None:
-            continue
+        key = (control.row.sample_id, job.template.name)
         same_batch = bool(row.batch) and control.row.batch == row.batch
         of_patient = agree(control.row.patient_id, row.patient_id)
-        summaries.extend(
+        found.extend(
             replace(summary, kind=control.kind, same_batch=same_batch)
-            for summary in result.control_summaries
+            for summary in summaries.get(key, ())
             if control.markers is None or summary.marker in control.markers
         )
         if control.kind in ("fmo", "isotype") and control.markers is not None:
-            antigens.extend(
+            of_antigens.extend(
                 replace(
-                    found,
+                    item,
                     kind=control.kind,
                     same_batch=control.row.batch == row.batch,
                     same_patient=of_patient,
                     reach=_reach(control.row),
                 )
-                for found in result.antigen_controls
-                if markers[found.antigen] in control.markers
+                for item in antigens.get(key, ())
+                if markers[item.antigen] in control.markers
             )
-    return replace(job, controls=tuple(summaries), antigen_controls=tuple(antigens))
+    return replace(job, controls=tuple(found), antigen_controls=tuple(of_antigens))

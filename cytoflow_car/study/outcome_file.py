@@ -18,6 +18,7 @@ from cytoflow_car.fcs import hash_file
 from cytoflow_car.outcome.analysis import Becoming, Endpoint, Finding, Question, analyse_endpoint
 from cytoflow_car.outcome.follow_up import Covariate, FollowUp, SurvivalSetting
 from cytoflow_car.study.cells import nearest
+from cytoflow_car.study.outcome_figures import figures_of_file, write_figures
 from cytoflow_car.study.output_folder import refuse_results_folder
 from cytoflow_car.tables.columns import ADTTE, LANDMARK, STATISTICS, TV
 from cytoflow_car.tables.outcomes import (
@@ -79,6 +80,7 @@ class OutcomeOfFile:
     sources: Mapping[str, EndpointSource]
     findings: tuple[Finding, ...]
     left_out: Mapping[str, tuple[int, ...]]
+    question: Question
 
 
 def analyse_file(
@@ -164,6 +166,7 @@ def analyse_file(
             for finding in analyse_endpoint(endpoint, question, setting)
         ),
         left_out,
+        question,
     )
 
 
@@ -244,7 +247,7 @@ def _times(
 def write_outcome(
     found: OutcomeOfFile, out: Path, *, source: Path, unit: TimeUnit, landmarks: Sequence[float]
 ) -> None:
-    """Write ``statistics.csv``, ``adtte.csv``, ``tv.csv``, landmarks, dictionary and record.
+    """Write ``statistics.csv``, ``adtte.csv``, ``tv.csv``, landmarks, dictionary, figures, record.
 
     Raises
     ------
@@ -281,4 +284,5 @@ def write_outcome(
         "landmarks": list(landmarks),
         "rows_left_out": {name: list(numbers) for name, numbers in found.left_out.items()},
     }
+    write_figures(figures_of_file(found, unit), out / "figures")
     (out / "outcome.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")

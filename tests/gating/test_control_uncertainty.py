@@ -18,7 +18,7 @@ from cytoflow_car.gating.thresholds import ValleyCut
 from cytoflow_car.gating.tree import PopulationRule, gate_events
 from cytoflow_car.job import SampleJob
 from cytoflow_car.model.gate import Placement, RectangleGate
-from cytoflow_car.study.plan import ControlUse, PlannedSample, with_controls
+from cytoflow_car.study.controls import ControlUse, with_controls
 from cytoflow_car.study.records import SheetRow
 from cytoflow_car.template import load_template
 
@@ -127,8 +127,8 @@ def test_a_control_is_of_the_same_batch_where_both_rows_name_one() -> None:
 
     def same(batch: str, other: str) -> bool:
         use = ControlUse(SheetRow("fmo", role="fmo", batch=other), "fmo", None)
-        sample = PlannedSample(SheetRow("P1", batch=batch), job, (use,))
-        (found,) = with_controls(sample, {("fmo", "car_t_pb"): (summary,)}).controls
+        row, summaries = SheetRow("P1", batch=batch), {("fmo", "car_t_pb"): (summary,)}
+        (found,) = with_controls(job, row, (use,), summaries).controls
         return found.same_batch
 
     assert same("B7", "B7")

@@ -11,15 +11,12 @@ import pytest
 
 from cytoflow_car.gating.placing import ControlSummary
 from cytoflow_car.job import SampleJob
+from cytoflow_car.study.controls import ControlUse, find_controls, with_controls
 from cytoflow_car.study.plan import (
-    ControlUse,
-    PlannedSample,
     StudyPlan,
     _stained_alike,
-    find_controls,
     find_measured_twice,
     plan_study,
-    with_controls,
 )
 from cytoflow_car.study.records import SheetRow, Study
 from cytoflow_car.study.sheet import read_study
@@ -238,8 +235,8 @@ def test_a_control_serves_only_the_markers_that_it_is_a_control_for() -> None:
     job = SampleJob("P1", (), load_template("car_t_pb"))
 
     def found(markers: frozenset[str] | None) -> list[tuple[str, str, tuple[float, ...]]]:
-        sample = PlannedSample(row, job, (ControlUse(row, "isotype", markers),))
-        controls = with_controls(sample, {("fmo", "car_t_pb"): (summary,)}).controls
+        use, summaries = ControlUse(row, "isotype", markers), {("fmo", "car_t_pb"): (summary,)}
+        controls = with_controls(job, row, (use,), summaries).controls
         return [(item.kind, item.marker, item.tail) for item in controls]
 
     # Relabelled by the use that the sheet makes of it.
