@@ -22,10 +22,12 @@ def run(folder: Path, table: str, *options: str) -> Result:
 def test_a_sound_table_gives_its_tables(tmp_path: Path) -> None:
     done = run(tmp_path, TABLE, "--endpoint", "OS=months:died", "--group", "arm", "--at", "6")
     assert done.exit_code == 0
+    drawn = {path.name for path in (tmp_path / "out" / "figures").iterdir()}
+    assert drawn == {"os.svg", "os.png", "os_by_group_1.svg", "os_by_group_1.png"}
     assert "OS survival all at 6 months: 66.7 %" in done.output
     written = {path.name for path in (tmp_path / "out").iterdir()}
     assert written == {
-        "statistics.csv", "adtte.csv", "tv.csv", "dictionary.csv", "outcome.json",
+        "statistics.csv", "adtte.csv", "tv.csv", "dictionary.csv", "outcome.json", "figures",
     }  # fmt: skip
 
 
