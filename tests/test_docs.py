@@ -35,7 +35,7 @@ from cytoflow_car.preprocess.scales import ScaleSetting
 from cytoflow_car.qc.acquisition import AcquisitionSetting
 from cytoflow_car.qc.drift import DriftSetting
 from cytoflow_car.study import definitions, infusions, labs, overrides, patients, sheet
-from cytoflow_car.tables import columns
+from cytoflow_car.tables import columns, meanings
 from cytoflow_car.template import CarStain, Template
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -200,6 +200,42 @@ def test_every_error_is_described() -> None:
 
 def test_every_status_is_described() -> None:
     assert set(Status) == set(entries("statuses-and-flags.md", "Statuses"))
+
+
+@pytest.mark.parametrize(
+    ("told", "sections"),
+    [
+        (meanings.STATUSES, ("Statuses",)),
+        (meanings.CALLS, ("Calls",)),
+        (meanings.ANTIGEN_STATUSES, ("Status of an antigen",)),
+        (meanings.ANTIGEN_CHANGES, ("Change of an antigen",)),
+        (meanings.RECOVERY_STATES, ("States of a recovery",)),
+        (
+            meanings.MEASUREMENT_FLAGS,
+            (
+                "Flags of a population",
+                "Flags of a measurement",
+                "Flags of an antigen",
+                "Flags of a calibration with beads",
+            ),
+        ),
+        (meanings.QC_FLAGS, ("Flags of quality control",)),
+        (meanings.COURSE_FLAGS, ("Flags of a course",)),
+        (meanings.SURVIVAL_FLAGS, ("Flags of survival analyses",)),
+    ],
+)
+def test_a_report_tells_what_is_described(told: dict[str, str], sections: tuple[str, ...]) -> None:
+    described: dict[str, str] = {}
+    for section in sections:
+        for name, cells in entries("statuses-and-flags.md", section).items():
+            described.setdefault(name, _in_words(cells.partition(" | ")[0]))
+    assert described == told
+
+
+def _in_words(cell: str) -> str:
+    """Return a cell without marks, and without what stands behind a flag's colon."""
+    text = re.sub(r"\[([^]]+)\]\([^)]+\)", r"\1", cell).replace("`", "")
+    return re.sub(r"^followed by : and [^:]+: ", "", text)
 
 
 def test_every_status_of_an_antigen_is_described() -> None:
