@@ -35,6 +35,7 @@ COMMANDS = (
     "lod",
     "calibrate",
     "outcome",
+    "report",
     "compare",
     "export",
 )

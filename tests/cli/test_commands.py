@@ -63,7 +63,7 @@ def test_every_command_and_option_has_help(path: tuple[str, ...]) -> None:
 def test_the_commands_are_those_of_the_contract() -> None:
     assert set(COMMANDS) == {
         "run", "check", "inspect", "sheet", "templates", "simulate", "learn", "spillover",
-        "compare", "export", "reference", "lod", "calibrate",
+        "compare", "export", "reference", "lod", "calibrate", "outcome", "report",
     }  # fmt: skip
     assert {path[1] for path in walk(cli) if path[:1] == ("templates",) and len(path) == 2} == {
         "list", "show", "check", "schema", "new",
