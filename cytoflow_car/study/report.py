@@ -20,7 +20,6 @@ from cytoflow_car.report.patient_page import patient_page
 from cytoflow_car.study.cohort_outcome import find_study
 from cytoflow_car.study.output_folder import refuse_results_folder
 from cytoflow_car.study.records import Study
-from cytoflow_car.study.references import is_simulated
 from cytoflow_car.study.sheet import read_study
 from cytoflow_car.tables.cells import Line, read_lines
 
@@ -147,7 +146,7 @@ def _read_run(
     plain = {name: str(value) for name, value in record.items() if isinstance(value, str | int)}
     contents = RunContents(
         name=_name_of(study_folder, results),
-        simulated=None if study_folder is None else is_simulated(study_folder),
+        simulated=None if study is None else study.definitions.simulated,
         record=Line("run.json", 0, plain),
         templates={
             name: str(item["version"]) for name, item in record.get("templates", {}).items()

@@ -131,17 +131,24 @@ MEASUREMENT_FLAGS: dict[str, str] = {
     "molecules",
     "INTERNAL_NEGATIVE": "there was no control to use; the background is that of the negative "
     "population of the same tube",
+    "FMO_ONLY": "the assay is indirect and there was no isotype; an FMO lacks what the second "
+    "antibody does",
     "ISOTYPE_ONLY": "the background is that of an isotype",
     "CONTROL_OF_OTHER_BATCH": "the control was not measured in the specimen's batch",
-    "CONTROL_OF_OTHER_SETTINGS": "it has another voltage or cytometer, and was not used",
+    "CONTROL_OF_OTHER_PATIENT": "the control is of another patient's cells, which shine otherwise",
+    "CONTROL_UNBOUND": "the files do not state voltage or cytometer, so they were not compared "
+    "with the control's",
+    "CONTROL_OF_OTHER_SETTINGS": "it has another detector, voltage or cytometer, and was not used",
     "FEW_CONTROL_EVENTS": "a control was not used, since the population has too few events in it",
     "NO_CALIBRATION": "the sheet has no beads of this detector, or they gave no calibration "
     "(see failures.csv): densities are in a.u.",
-    "CALIBRATION_OF_OTHER_SETTINGS": "there are only beads of another voltage or cytometer. "
-    "Refused unless the template says otherwise",
+    "CALIBRATION_OF_OTHER_SETTINGS": "there are only beads of another voltage, cytometer or "
+    "stain. Refused unless the template says otherwise",
     "CALIBRATION_OLD": "the nearest beads are further away than most_days",
-    "CALIBRATION_UNDATED": "beads or specimen have no date, and the sheet does not put them "
-    "into one batch",
+    "CALIBRATION_UNDATED": "beads or specimen have no date. Where old beads are refused, so are "
+    "these, unless they are of the specimen's batch",
+    "SEVERAL_CALIBRATORS": "beads of another kit were as near in time; a patient's specimens may "
+    "then be calibrated by unlike kits",
     "CALIBRATION_CHECK": "it failed, and its figure stands in calibrations.csv",
     "CALIBRATION_WITHOUT_BLANK": "the template wants the beads' autofluorescence (mef), and "
     "the kit has no blank: refused",
