@@ -6,7 +6,6 @@ import json
 import re
 import shutil
 import tempfile
-import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import metadata
@@ -145,7 +144,7 @@ def _read_run(
     )
     plain = {name: str(value) for name, value in record.items() if isinstance(value, str | int)}
     contents = RunContents(
-        name=_name_of(study_folder, results),
+        name=_name_of(study, results),
         simulated=None if study is None else study.definitions.simulated,
         record=Line("run.json", 0, plain),
         templates={
@@ -177,15 +176,11 @@ def _find(results: Path) -> Path | None:
         return None
 
 
-def _name_of(study: Path | None, results: Path) -> str:
+def _name_of(study: Study | None, results: Path) -> str:
     """Return the name that a study gives itself, else that of its folder."""
     if study is None:
         return results.resolve().name
-    try:
-        stated = tomllib.loads((study / "study.toml").read_text(encoding="utf-8")).get("name")
-    except (OSError, ValueError):
-        stated = None
-    return stated if isinstance(stated, str) and stated else study.resolve().name
+    return study.definitions.name or study.folder.name
 
 
 class _FileNames:
