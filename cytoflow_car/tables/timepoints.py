@@ -85,7 +85,7 @@ def _put(row: dict[str, object], columns: dict[str, None], name: str, item: pd.S
         row[f"{name}__{suffix}"] = item[_BESIDE_SOURCE.get(suffix, suffix)]
         columns[f"{name}__{suffix}"] = None
     for suffix in BESIDE_WHERE_KNOWN:
-        known = item[_BESIDE_SOURCE.get(suffix, suffix)]
+        known = item.get(_BESIDE_SOURCE.get(suffix, suffix))
         if suffix == "unit" and known not in _KIT_UNITS:
             continue
         if known and not pd.isna(known):
