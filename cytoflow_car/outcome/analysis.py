@@ -17,6 +17,7 @@ from cytoflow_car.outcome.time_dependent import Change, Landmark, build_rows, ta
 Kind = Literal[
     "survival", "cumulative_incidence", "events", "log_rank", "cox", "firth",
     "landmark_events", "landmark_firth", "time_dependent_cox", "time_dependent_firth",
+    "correlation",
 ]  # fmt: skip
 
 

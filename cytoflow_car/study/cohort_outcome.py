@@ -12,7 +12,8 @@ import pandas as pd
 
 from cytoflow_car.errors import StudyError
 from cytoflow_car.outcome.analysis import Becoming, Endpoint, Finding, Question, analyse_endpoint
-from cytoflow_car.outcome.follow_up import Covariate, FollowUp, SurvivalSetting
+from cytoflow_car.outcome.correlation import correlate
+from cytoflow_car.outcome.follow_up import Covariate, Estimate, FollowUp, SurvivalSetting
 from cytoflow_car.study.courses import (
     CohortCourses,
     antigens_of,
@@ -139,15 +140,24 @@ def summarise_cohort(
         {row.patient_id for row in study.rows if row.patient_id} | set(study.patients)
     )
     left_out: list[str] = []
-    endpoints = tuple(_endpoints(study, patients, left_out))
+    survival = tuple(_endpoints(study, patients, left_out))
+    endpoints = (*survival, *_times_to_recovery(study, courses, survival))
     followed = {item.patient_id for endpoint in endpoints for item in endpoint.follow_ups}
     becomings = tuple(_becomings(study, courses, followed))
     groups = tuple(_groups(study, followed))
     # What nobody became cannot be analysed, but stands in the tables.
     became = tuple(item for item in becomings if item.times)
     asked = Question(tuple(times), tuple(landmarks), groups, became)
-    findings = tuple(
-        finding for item in endpoints for finding in analyse_endpoint(item, asked, setting)
+    findings = (
+        *(finding for item in survival for finding in analyse_endpoint(item, asked, setting)),
+        # What a recovery depends on is not asked; how often it comes, death and relapse competing.
+        *(
+            finding
+            for item in endpoints[len(survival) :]
+            for finding in analyse_endpoint(item, Question(tuple(times)), setting)
+            if finding.kind == "cumulative_incidence"
+        ),
+        *_correlations(study, courses),
     )
     name = study.folder.name
     begin = f"time from infusion {definitions.survival_origin} to"
@@ -155,6 +165,18 @@ def summarise_cohort(
     sources = {
         "LFS": EndpointSource(f"leukemia-free survival: {begin} {ends}", "patients.csv", ends, {}),
         "OS": EndpointSource(f"overall survival: {begin} death", "patients.csv", "death", {}),
+        "TTBCR": EndpointSource(
+            f"{begin} the result that confirmed recovery of CD19+ B cells in marrow",
+            "recoveries.csv",
+            "known_on",
+            {},
+        ),
+        "TTIGR": EndpointSource(
+            f"{begin} recovery of immunoglobulins, {definitions.immunoglobulin.name}",
+            "labs.csv",
+            "value",
+            {},
+        ),
     }
     own = {item.name: f"1 from when {item.name} was known, else 0" for item in becomings}
     run, from_patients = "measurements of the run", "patients.csv"
@@ -168,11 +190,11 @@ def summarise_cohort(
         "courses.csv": (_frame(_course_rows(courses), COURSES), COURSES, run),
         "recoveries.csv": (_frame(_recovery_rows(courses), RECOVERIES), RECOVERIES, run),
         "adtte.csv": (adtte_frame(name, endpoints, sources, "days"), ADTTE, from_patients),
-        "tv.csv": (tv_frame(endpoints, becomings), TV | own, f"{from_patients}, {run}"),
+        "tv.csv": (tv_frame(survival, becomings), TV | own, f"{from_patients}, {run}"),
         "statistics.csv": (statistics_frame(findings), STATISTICS, "analysis"),
     }  # fmt: skip
     for at in landmarks:
-        landmark = landmark_frame(endpoints, becomings, at)
+        landmark = landmark_frame(survival, becomings, at)
         frames[f"landmark_{at:g}.csv"] = (landmark, LANDMARK | own, f"{from_patients}, {run}")
     return CohortOutcome(
         study,
@@ -271,6 +293,43 @@ def _follow_up(study: Study, patient: str, ends: Sequence[str]) -> FollowUp | No
     return FollowUp(patient, max(known) - origin)
 
 
+def _times_to_recovery(
+    study: Study, courses: CohortCourses, survival: Sequence[Endpoint]
+) -> Iterator[Endpoint]:
+    """Yield recovery of B cells and of immunoglobulins, with relapse and death competing.
+
+    A recovery counts from the day on which it was known. Follow-up without one ends with the last
+    result that could have shown it: later nobody looked.
+    """
+    ends = {item.patient_id: item for own in survival[:1] for item in own.follow_ups}
+    marrow: dict[str, tuple[float | None, float | None]] = {}
+    for item in courses.b_cells:
+        # The first definition in force, of CD19.
+        if item.rule.definition.specimen == "BM" and item.patient_id not in marrow:
+            marrow[item.patient_id] = (item.recovery.known_on, item.last_day)
+    labs: dict[str, tuple[float | None, float | None]] = {}
+    for lab in study.labs:
+        if lab.test == study.definitions.immunoglobulin.test and lab.day is not None:
+            last = labs.get(lab.patient_id, (None, None))[1]
+            known = courses.immunoglobulins.get(lab.patient_id)
+            labs[lab.patient_id] = (known, max(lab.day, last or lab.day))
+    for code, seen in (("TTBCR", marrow), ("TTIGR", labs)):
+        follow_ups = []
+        for patient, (known_on, last) in seen.items():
+            origin, end = _origin(study, patient), ends.get(patient)
+            if origin is None or end is None:
+                continue
+            known = None if known_on is None else known_on - origin
+            if known is not None and 0 < known <= end.time:
+                follow_ups.append(FollowUp(patient, known, "recovery"))
+            elif end.event:
+                follow_ups.append(end)
+            elif last is not None and last - origin > 0:
+                follow_ups.append(FollowUp(patient, min(last - origin, end.time)))
+        if follow_ups:
+            yield Endpoint(code, tuple(follow_ups), frozenset({"relapse", "death", "transplant"}))
+
+
 def _origin(study: Study, patient: str) -> float | None:
     """Return the day from infusion 1 on which survival begins."""
     number = study.definitions.survival_origin
@@ -280,6 +339,24 @@ def _origin(study: Study, patient: str) -> float | None:
         if (item.patient_id, item.number) == (patient, number):
             return item.day
     return None
+
+
+def _correlations(study: Study, courses: CohortCourses) -> Iterator[Finding]:
+    """Yield how the peaks after the two infusions of a patient go together."""
+    measurement = study.definitions.car_t_measurements["PB"][0]
+    peaks: dict[int, dict[str, float]] = {1: {}, 2: {}}
+    for item in courses.cars:
+        wanted = item.specimen == "PB" and item.measurement == measurement
+        if wanted and item.infusion in peaks and item.course.cmax.value is not None:
+            peaks[item.infusion][item.patient_id] = item.course.cmax.value
+    found = correlate(peaks[1], peaks[2])
+    if found.n:
+        estimate = Estimate(
+            "rho", found.value, None, found.interval, "Fisher's z", found.method, found.n, 0, 0.0,
+            found.p_value,
+        )  # fmt: skip
+        subject = "Cmax after infusion 1 with that after infusion 2"
+        yield Finding(measurement, "correlation", subject, estimate=estimate)
 
 
 def _becomings(study: Study, courses: CohortCourses, followed: set[str]) -> Iterator[Becoming]:

@@ -48,11 +48,12 @@ class CarCourse:
 
 @dataclass(frozen=True, slots=True)
 class BCellCourse:
-    """The end of B-cell aplasia by one definition."""
+    """The end of B-cell aplasia by one definition; `last_day` is that of the last result."""
 
     patient_id: str
     rule: RecoveryRule
     n_results: int
+    last_day: float
     recovery: Recovery
 
 
@@ -109,7 +110,8 @@ def follow_courses(
             if points:
                 kept, _ = _one_a_day(points)
                 found = find_recovery(kept, rule.definition)
-                b_cells.append(BCellCourse(str(patient_id), rule, len(points), found))
+                last = max((point.day for point in kept), default=0.0)
+                b_cells.append(BCellCourse(str(patient_id), rule, len(points), last, found))
     return CohortCourses(tuple(cars), tuple(b_cells), dict(_immunoglobulins(study)))
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 from cytoflow_car.errors import OutcomeError
 from cytoflow_car.outcome.analysis import Becoming, Endpoint, Question
-from cytoflow_car.outcome.curves import kaplan_meier, kaplan_meier_by
+from cytoflow_car.outcome.curves import cumulative_incidence, kaplan_meier, kaplan_meier_by
 from cytoflow_car.outcome.log_rank import compare_groups
 from cytoflow_car.outcome.time_dependent import take_landmark
 from cytoflow_car.outcome.timeline import InfusionDay, TimelineRow, lay_timeline
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from cytoflow_car.study.outcome_file import OutcomeOfFile
 
 _ENDINGS = (".svg", ".png")
+_RECOVERIES = ("TTBCR", "TTIGR")
 _OUTCOMES = {"LFS": "Leukemia-free survival", "OS": "Overall survival"}
 
 
@@ -48,7 +49,22 @@ def figures_of_cohort(found: CohortOutcome) -> Iterator[tuple[str, Figure]]:
     definitions = found.study.definitions
     origin = f"infusion {definitions.survival_origin}"
     for endpoint in found.endpoints:
-        yield from _curves(endpoint, found.question, found.becomings, "days", origin)
+        if endpoint.name in _RECOVERIES:
+            events = {item.event for item in endpoint.follow_ups if item.event}
+            curves = {
+                event: {"all": cumulative_incidence(endpoint.follow_ups, event)} for event in events
+            }
+            others = sorted(events - {"recovery"})
+            if "recovery" in events:
+                figure = figures.draw_cumulative_incidence(
+                    curves["recovery"],
+                    competing=curves[others[0]] if others else None,
+                    unit="days",
+                    origin=origin,
+                )
+                yield endpoint.name.lower(), figure
+        else:
+            yield from _curves(endpoint, found.question, found.becomings, "days", origin)
     adcp = found.frames["adcp.csv"][0]
     expansion = definitions.car_t_measurements["PB"][0]
     courses = {(item.patient_id, item.infusion) for item in found.courses.cars}

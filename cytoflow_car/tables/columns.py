@@ -473,11 +473,12 @@ PATIENTS_SUMMARY: dict[str, str] = {
 STATISTICS: dict[str, str] = {
     "endpoint": "parameter code, such as LFS",
     "analysis": "survival, cumulative_incidence, events, log_rank, cox, firth, landmark_events, "
-    "landmark_firth, time_dependent_cox or time_dependent_firth",
+    "landmark_firth, time_dependent_cox, time_dependent_firth or correlation",
     "subject": "what patients are compared by; all for a curve, the event of an incidence",
     "group": "of counts, the value of subject",
     "at": "time of a curve, or landmark, in the unit of time",
-    "estimate": "probability (0 to 1), or hazard ratio; empty where it cannot be had",
+    "estimate": "probability (0 to 1), hazard ratio, or rank correlation; empty where it cannot be "
+    "had",
     "se": "standard error: of a probability, or of the logarithm of a hazard ratio",
     "ci_low": "lower 95 % limit",
     "ci_high": "upper 95 % limit",
@@ -496,7 +497,8 @@ STATISTICS: dict[str, str] = {
 ADTTE: dict[str, str] = {
     "STUDYID": "study",
     "USUBJID": "patient",
-    "PARAMCD": "parameter code: OS, LFS …",
+    "PARAMCD": "parameter code: OS, LFS, of a run also TTBCR and TTIGR (recovery of B cells and of "
+    "immunoglobulins)",
     "PARAM": "what it means",
     "STARTDT": "date of the origin; empty where only days are known",
     "ADT": "date of event or censoring; empty where only days are known",

@@ -150,6 +150,24 @@ def test_events_time_and_patients_are_the_same_in_every_table(found: CohortOutco
         assert own["USUBJID"].nunique() == rows["id"].nunique() == curve["n"] == 2
 
 
+def test_recovery_competes_with_relapse(found: CohortOutcome) -> None:
+    adtte = found.frames["adtte.csv"][0]
+    own = adtte[adtte["PARAMCD"] == "TTBCR"].set_index("USUBJID")
+    # Known on the day of the second positive result; one before the relapse confirms nothing.
+    assert own.loc["P1", ["AVAL", "CNSR", "EVNTDESC"]].tolist() == [180, 0, "recovery"]
+    assert own.loc["P2", ["AVAL", "CNSR", "EVNTDESC"]].tolist() == [200, 2, "relapse"]
+    statistics = found.frames["statistics.csv"][0]
+    kinds = set(statistics.loc[statistics["endpoint"] == "TTBCR", "analysis"])
+    assert kinds == {"cumulative_incidence"}
+
+
+def test_peaks_of_both_infusions_are_correlated_where_both_are_known(found: CohortOutcome) -> None:
+    statistics = found.frames["statistics.csv"][0]
+    row = statistics[statistics["analysis"] == "correlation"].iloc[0]
+    # Of one patient there is no correlation, and none is made up.
+    assert row["n"] == 1 and pd.isna(row["estimate"])
+
+
 def test_a_patient_without_follow_up_is_told_and_stays_in_the_summary(
     found: CohortOutcome,
 ) -> None:
