@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from pathlib import Path
 
 import pandas as pd
@@ -129,3 +131,36 @@ def test_a_foreign_cohort_is_read_as_it_is(data_folder: Path, tmp_path: Path) ->
     counts = found[found["analysis"] == "events"].set_index("group")
     assert counts["n"].astype(int).to_dict() == {"0": 35, "1": 19}
     assert float(one(found, analysis="cox")["estimate"]) > 10
+
+
+def test_the_tables_load_in_r_as_they_are(letter: tuple[str, pd.DataFrame, Path]) -> None:
+    program = shutil.which("Rscript")
+    if program is None:
+        pytest.skip("no Rscript on this machine")
+    script = """
+        library(survival)
+        adtte <- read.csv("adtte.csv"); tv <- read.csv("tv.csv")
+        lfs <- adtte[adtte$PARAMCD == "LFS", ]
+        fit <- survfit(Surv(AVAL, EVENT) ~ 1, data = lfs)
+        rows <- tv[tv$paramcd == "LFS", ]
+        again <- survfit(Surv(tstart, tstop, event) ~ 1, data = rows)
+        lfs$early <- as.numeric(lfs$USUBJID %in% c("P01", "P03"))
+        early <- coxph(Surv(AVAL, EVENT) ~ early, data = lfs)
+        cat(summary(fit, times = 12)$surv, summary(again, times = 12)$surv, exp(coef(early)))
+    """
+    done = subprocess.run(
+        [program, "-e", script], cwd=letter[2], capture_output=True, encoding="utf-8", check=True
+    )
+    once, again, ratio = map(float, done.stdout.split())
+    assert (round(once, 4), round(again, 4)) == (0.7953, 0.7953)
+    assert round(ratio, 2) == 21.37
+
+
+def test_the_tables_load_in_lifelines_as_they_are(
+    letter: tuple[str, pd.DataFrame, Path],
+) -> None:
+    lifelines = pytest.importorskip("lifelines")
+    adtte = pd.read_csv(letter[2] / "adtte.csv")
+    own = adtte[adtte["PARAMCD"] == "LFS"]
+    fitted = lifelines.KaplanMeierFitter().fit(own["AVAL"], own["EVENT"])
+    assert fitted.predict(12.0) == pytest.approx(0.795322, abs=1e-6)
