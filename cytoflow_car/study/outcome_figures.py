@@ -13,7 +13,13 @@ from cytoflow_car.outcome.analysis import Becoming, Endpoint, Question
 from cytoflow_car.outcome.curves import cumulative_incidence, kaplan_meier, kaplan_meier_by
 from cytoflow_car.outcome.log_rank import compare_groups
 from cytoflow_car.outcome.time_dependent import take_landmark
-from cytoflow_car.outcome.timeline import InfusionDay, TimelineRow, lay_timeline
+from cytoflow_car.outcome.timeline import (
+    InfusionDay,
+    MrdResult,
+    ResponseRow,
+    TimelineRow,
+    lay_timeline,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -22,6 +28,8 @@ if TYPE_CHECKING:
     from cytoflow_car.study.outcome_file import OutcomeOfFile
 
 _ENDINGS = (".svg", ".png")
+#: Of fewer patients a correlation says nothing.
+_LEAST_CORRELATED = 4
 _RECOVERIES = ("TTBCR", "TTIGR")
 _OUTCOMES = {"LFS": "Leukemia-free survival", "OS": "Overall survival"}
 
@@ -103,6 +111,20 @@ def figures_of_cohort(found: CohortOutcome) -> Iterator[tuple[str, Figure]]:
     rows = [row for row in laid if row is not None]
     if rows:
         yield "timeline", figures.draw_timeline(rows)
+        responses = [_response(found, row, adcp) for row in rows]
+        yield "response", figures.draw_response(responses)
+    peaks = {
+        number: {
+            item.patient_id: item.course.cmax.value
+            for item in found.courses.cars
+            if (item.infusion, item.specimen, item.measurement) == (number, "PB", expansion)
+            and item.course.cmax.value is not None
+        }
+        for number in (1, 2)
+    }
+    if len(set(peaks[1]) & set(peaks[2])) >= _LEAST_CORRELATED:
+        labels = ("Cmax after infusion 1", "Cmax after infusion 2")
+        yield "correlation", figures.draw_correlation(peaks[1], peaks[2], labels=labels)
     yield from _densities(found)
 
 
@@ -186,6 +208,30 @@ def _timeline(found: CohortOutcome, patient: str) -> TimelineRow | None:
         relapse=facts.days.get("relapse"),
         transplant=facts.days.get("transplant"),
         death=facts.days.get("death"),
+    )
+
+
+def _response(found: CohortOutcome, row: TimelineRow, adcp: pd.DataFrame) -> ResponseRow:
+    """Return a patient's response, residual disease by time, and what a relapse had lost."""
+    study = found.study
+    own = adcp[(adcp["USUBJID"] == row.patient_id) & (adcp["SPEC"] == "BM")]
+    calls = own[(own["PARAMCD"] == study.definitions.residual_measurement) & (own["CALL"] != "")]
+    changes = own[own["ANTIGEN_CHANGE"].isin(["LOSS", "PARTIAL_LOSS", "DOWN"])]
+    lost = {
+        f"{name.split('_')[1].upper()} {change.lower().replace('_', ' ')}"
+        for name, change in zip(changes["PARAMCD"], changes["ANTIGEN_CHANGE"], strict=True)
+    }
+    return ResponseRow(
+        row.patient_id,
+        row.followed_to,
+        row.infusions,
+        best_response=study.patients[row.patient_id].response,
+        mrd=tuple(
+            MrdResult(float(day), str(call))
+            for day, call in zip(calls["DAY"], calls["CALL"], strict=True)
+        ),
+        relapse=row.relapse,
+        relapse_kind=", ".join(sorted(lost)) if row.relapse is not None else "",
     )
 
 
