@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from cytoflow_car.study.outcome_file import OutcomeOfFile
 
 _ENDINGS = (".svg", ".png")
+_UNTOLD = ("INDETERMINATE", "INSUFFICIENT", "EMPTY_PARENT", "NOT_DONE", "FAILED")
 #: Of fewer patients a correlation says nothing.
 _LEAST_CORRELATED = 4
 _RECOVERIES = ("TTBCR", "TTIGR")
@@ -86,6 +87,9 @@ def figures_of_cohort(found: CohortOutcome) -> Iterator[tuple[str, Figure]]:
         for _, row in own.iterrows()
     ]
     own = own[of_product]
+    # Later results that say nothing would stretch the axis beyond all that can be drawn.
+    told = own[~own["STATUS"].isin(_UNTOLD)]
+    own = own[own["DAY"] <= told["DAY"].max()]
     if len(own):
         yield "expansion", figures.draw_expansion(own)
     measured = [
