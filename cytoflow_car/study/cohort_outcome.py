@@ -512,6 +512,7 @@ def _adcp(study: Study, name: str, measured: pd.DataFrame) -> Iterator[Row]:
             "USUBJID": item["patient_id"],
             "SPEC": item["specimen"],
             "VISIT": item["visit"],
+            "AVISIT": _window(study, days, item["patient_id"], day) if known else "",
             "VISITNUM": visits[item["patient_id"]].get(day),
             "ADY": day + 1 if known and day >= 0 else day if known else None,
             "DAY": day,
@@ -542,6 +543,16 @@ def _adcp(study: Study, name: str, measured: pd.DataFrame) -> Iterator[Row]:
             "GATE_SHA256": item["gate_sha256"],
             "FCS_SHA256": item["file_sha256"],
         }
+
+
+def _window(study: Study, days: Mapping[tuple[str, int], float], patient: str, day: float) -> str:
+    """Return the window that a day lies in: of several the one whose target is nearest."""
+    inside = []
+    for window in study.definitions.windows:
+        origin = days.get((patient, window.infusion))
+        if origin is not None and window.low <= day - origin <= window.high:
+            inside.append((abs(day - origin - window.day), window.visit))
+    return min(inside)[1] if inside else ""
 
 
 def _course_rows(courses: CohortCourses) -> Iterator[Row]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import pandas as pd
@@ -192,7 +192,10 @@ def _car_courses(
 def _points(
     own: pd.DataFrame, measurement: str, specimen: str, origin: float, car_target: str
 ) -> Iterator[tuple[str, SeriesPoint]]:
-    """Yield unit and result of one measurement, days counted from an origin."""
+    """Yield unit and result of one measurement, days counted from an origin.
+
+    What a control tells of the background is taken off a quantified value.
+    """
     rows = own[(own["measurement"] == measurement) & (own["specimen"] == specimen)]
     if car_target:
         rows = rows[rows["car_target"] == car_target]
@@ -203,7 +206,7 @@ def _points(
             SeriesPoint(
                 day,
                 Status(row["status"]),
-                _number(row["value"]),
+                _value_of(row),
                 _number(row["lod"]),
                 _number(row["loq"]),
                 str(row["car_reagent"]),
@@ -212,6 +215,12 @@ def _points(
                 str(row["denominator"]),
             ),
         )
+
+
+def _value_of(row: Mapping[Hashable, object]) -> float | None:
+    net = _number(row["value_net"])
+    quantified = row["status"] == Status.QUANTIFIED.value and net is not None and net > 0
+    return net if quantified else _number(row["value"])
 
 
 def _one_a_day(points: Sequence[SeriesPoint]) -> tuple[list[SeriesPoint], tuple[str, ...]]:

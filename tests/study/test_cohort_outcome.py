@@ -112,6 +112,16 @@ def test_the_worked_example_of_the_kinetics(found: CohortOutcome) -> None:
     assert round(own["half_life"], 3) == 3.239
 
 
+def test_a_course_counts_without_the_background_that_a_control_tells(tmp_path: Path) -> None:
+    study, results = write_run(tmp_path)
+    table = pd.read_parquet(results / "measurements.parquet")
+    known = (table["measurement"] == "car_t_percent_of_t") & (table["status"] == "QUANTIFIED")
+    table.loc[known, "value_net"] = table.loc[known, "value"] - 0.5
+    table.to_parquet(results / "measurements.parquet")
+    courses = summarise_cohort(results, study).frames["courses.csv"][0]
+    assert courses.set_index(["USUBJID", "INFSEQ"]).loc[("P1", 1), "cmax"] == 119.5
+
+
 def test_an_infusion_begins_a_series_of_its_own(found: CohortOutcome) -> None:
     courses = found.frames["courses.csv"][0].set_index(["USUBJID", "INFSEQ"])
     first, second = courses.loc[("P2", 1)], courses.loc[("P2", 2)]
@@ -189,6 +199,23 @@ def test_results_have_no_day_0_as_cdisc_counts(found: CohortOutcome) -> None:
     assert (adcp["ADY"] == adcp["DAY"] + 1).all()
     # Rows that are not reported are in no table.
     assert len(adcp) == len(ROWS) - 1
+
+
+def test_a_result_is_told_the_window_that_its_day_lies_in(tmp_path: Path) -> None:
+    study, results = write_run(tmp_path)
+    (study / "study.toml").write_text(
+        "[windows.D14]\nday = 14\nlow = 12\nhigh = 17\n"
+        "[windows.D7]\nday = 7\nlow = 5\nhigh = 12\n"
+        '[windows."C2 D10"]\nday = 10\nlow = 8\nhigh = 12\ninfusion = 2\n',
+        encoding="utf-8",
+    )
+    adcp = summarise_cohort(results, study).frames["adcp.csv"][0]
+    told = adcp.set_index(["USUBJID", "DAY"])["AVISIT"]
+    assert [told[("P1", day)] for day in (7, 14, 21)] == ["D7", "D14", ""]
+    # Both windows hold day 12; 14 is nearer.
+    assert told[("P1", 12)] == "D14"
+    # Day 40 of infusion 1 is day 10 of infusion 2.
+    assert told[("P2", 40)] == "C2 D10"
 
 
 def test_every_column_is_in_the_dictionary(found: CohortOutcome, tmp_path: Path) -> None:
