@@ -10,7 +10,6 @@ lands in ``--out``, so that a study that was stopped goes on where it was.
 from __future__ import annotations
 
 import argparse
-import csv
 import datetime
 import os
 import sys
@@ -24,6 +23,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import pandas as pd
+from measuring import append_row
 
 from cytoflow_car.simulate import cells
 from cytoflow_car.simulate.beads import KITS, draw_lot, run_beads, spell_leaflet
@@ -77,7 +77,7 @@ def main() -> None:
             continue
         rng = np.random.default_rng([chosen.seed, number])
         for row in measure_marrow(marrow, rng):
-            _append(chosen.out, row)
+            append_row(chosen.out, row)
             print(" ".join(f"{value}" for value in row.values()), file=sys.stderr, flush=True)
     print(tell(pd.read_csv(chosen.out)))
 
@@ -213,15 +213,6 @@ def _row(name: str, **others: object) -> dict[str, object]:
         "use": "report",
         **others,
     }
-
-
-def _append(path: Path, row: dict[str, object]) -> None:
-    new = not path.is_file()
-    with path.open("a", encoding="utf-8", newline="") as stream:
-        writer = csv.DictWriter(stream, tuple(row))
-        if new:
-            writer.writeheader()
-        writer.writerow(row)
 
 
 if __name__ == "__main__":

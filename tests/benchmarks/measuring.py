@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import re
 import statistics
@@ -58,6 +59,16 @@ def count_peak_bytes(work: Callable[[], object]) -> int:
     peak = _resident("VmHWM") - before
     del kept
     return peak
+
+
+def append_row(path: Path, row: dict[str, object]) -> None:
+    """Append a row to a sheet, whose header the first row writes."""
+    new = not path.is_file()
+    with path.open("a", encoding="utf-8", newline="") as stream:
+        writer = csv.DictWriter(stream, tuple(row))
+        if new:
+            writer.writeheader()
+        writer.writerow(row)
 
 
 def tell_aims(figures: Mapping[str, float], aims: tuple[tuple[str, str, str, float], ...]) -> str:

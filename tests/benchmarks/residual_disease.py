@@ -12,7 +12,6 @@ study that was stopped goes on where it was.
 from __future__ import annotations
 
 import argparse
-import csv
 import datetime
 import os
 import sys
@@ -28,6 +27,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from measuring import append_row
 
 from cytoflow_car.job import SampleJob
 from cytoflow_car.model.clusters import BaselineBlasts
@@ -99,7 +99,7 @@ def main() -> None:
         if not asked:
             continue
         for row in run_patient(patient, asked, chosen):
-            _append(chosen.out, row)
+            append_row(chosen.out, row)
             print(" ".join(f"{value}" for value in row.values()), file=sys.stderr, flush=True)
     print(tell(chosen.study, pd.read_csv(chosen.out, keep_default_na=False)))
 
@@ -339,15 +339,6 @@ def _row(name: str, template: str) -> dict[str, object]:
 
 def _told(value: float | None) -> str:
     return "" if value is None else f"{value:.4f}"
-
-
-def _append(path: Path, row: dict[str, object]) -> None:
-    new = not path.is_file()
-    with path.open("a", encoding="utf-8", newline="") as stream:
-        writer = csv.DictWriter(stream, tuple(row))
-        if new:
-            writer.writeheader()
-        writer.writerow(row)
 
 
 if __name__ == "__main__":
