@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from planted_beads import QUANTIBRITE
 
+from cytoflow_car.antigen.heterogeneity import thin
 from cytoflow_car.antigen.profile import AntigenContext, profile_antigen
 from cytoflow_car.antigen.rules import AntigenRule
 from cytoflow_car.calibration.fitting import calibrate
@@ -87,6 +88,7 @@ def profile(
     n_t: int = 2000,
     fmo: bool = True,
     isotype: bool = False,
+    most_control: int = 100_000,
     calibration: Calibration | None = None,
     rule: AntigenRule = RULE,
     channel: Channel = CHANNEL,
@@ -96,6 +98,8 @@ def profile(
 
     Parameters
     ----------
+    most_control
+        Values that a control keeps of its events.
     voltage
         Of the controls.
     """
@@ -122,7 +126,9 @@ def profile(
     for kind in [*(["fmo"] if fmo else []), *(["isotype"] if isotype else [])]:
         own = np.sort(shine(np.zeros(max(1000, blasts.n)), gain, rng))
         controls.append(
-            AntigenControl(rule.name, kind, kind, own.size, own, "PE-A", voltage, CYTOMETER)
+            AntigenControl(
+                rule.name, kind, kind, own.size, thin(own, most_control), "PE-A", voltage, CYTOMETER
+            )
         )
     context = AntigenContext(
         "specimen",

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from planted_antigen import CHANNEL, RULE, Cells, beads, profile
+from scipy import stats
 
 from cytoflow_car.model.antigen import AntigenStatus
 
@@ -58,6 +59,37 @@ def test_the_calibration_widens_the_interval() -> None:
         return interval.high - interval.low
 
     assert width(0.05) > 2 * width(0.005)
+
+
+def test_the_calibration_errs_as_much_as_so_few_peaks_allow() -> None:
+    """Of two degrees of freedom: 4.3 standard errors on either side, not 1.96."""
+    rng = np.random.default_rng(18)
+    own = beads(13.0, rng)
+    item = profile(Cells(50_000, 10_000), rng, calibration=own)
+    assert item.interval is not None
+    found = np.log10(item.interval.high / item.interval.low)
+    line = own.line
+    away = np.log10(13.0 * (0.05 * 10_000 + 25.0)) - line.mean_log_mfi
+    error = np.hypot(line.mean_error, line.slope_error * away)
+    assert found == pytest.approx(2 * stats.t(2).ppf(0.975) * error, rel=0.25)
+
+
+def test_a_thinned_control_counts_as_all_its_events() -> None:
+    def width(most: int) -> float:
+        interval = profile(
+            Cells(20_000, 500), np.random.default_rng(19), most_control=most
+        ).net_interval
+        assert interval is not None
+        return interval.high - interval.low
+
+    assert width(200) == pytest.approx(width(20_000), rel=0.15)
+
+
+def test_blasts_and_normal_cells_are_related_without_background() -> None:
+    rng = np.random.default_rng(20)
+    item = profile(Cells(5000, 1000), rng, normal=Cells(5000, 2000), calibration=beads(13.0, rng))
+    assert item.reference_net == pytest.approx(2000, rel=0.07)
+    assert item.relative == pytest.approx(0.5, rel=0.07)
 
 
 def test_what_is_at_background_has_no_density() -> None:
