@@ -302,6 +302,15 @@ def test_a_drug_that_hides_an_antigen_makes_it_incomparable(tmp_path: Path) -> N
     assert free["antigen_change"] == "UNCHANGED"
 
 
+@pytest.mark.parametrize("day", ["-60", "300"])
+def test_a_drug_before_both_specimens_or_after_them_hides_nothing(tmp_path: Path, day: str) -> None:
+    study = write_study(tmp_path / "study")
+    patients = pd.read_csv(study / "patients.csv", dtype=str)
+    patients.loc[patients["patient_id"] == "P03", "prior_blinatumomab_day"] = day
+    patients.to_csv(study / "patients.csv", index=False)
+    assert run(study).antigen(RELAPSE, "blast_cd19")["antigen_change"] == "LOSS"
+
+
 def test_another_panel_version_without_a_named_reagent_is_incomparable(tmp_path: Path) -> None:
     def change(row: dict[str, str]) -> None:
         if row["sample_id"].startswith("P03_BM_d218"):

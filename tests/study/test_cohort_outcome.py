@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -79,7 +80,7 @@ P2,2,CD22,30,3000000
 """
 
 
-def write_run(folder: Path) -> tuple[Path, Path]:
+def write_run(folder: Path, rows: Sequence[dict] = ROWS) -> tuple[Path, Path]:
     """Write a study folder, and the results of a run of it."""
     study, results = folder / "study", folder / "results"
     study.mkdir()
@@ -87,7 +88,7 @@ def write_run(folder: Path) -> tuple[Path, Path]:
     (study / "samples.csv").write_text(SHEET, encoding="utf-8")
     (study / "patients.csv").write_text(PATIENTS, encoding="utf-8")
     (study / "infusions.csv").write_text(INFUSIONS, encoding="utf-8")
-    table = pd.DataFrame(ROWS).reindex(columns=list(MEASUREMENTS))
+    table = pd.DataFrame(rows).reindex(columns=list(MEASUREMENTS))
     for name in table.columns:
         table[name] = pd.to_numeric(table[name]) if name in _NUMBERS else table[name].fillna("")
     table["infusion"] = np.nan
@@ -199,6 +200,31 @@ def test_results_have_no_day_0_as_cdisc_counts(found: CohortOutcome) -> None:
     assert (adcp["ADY"] == adcp["DAY"] + 1).all()
     # Rows that are not reported are in no table.
     assert len(adcp) == len(ROWS) - 1
+
+
+def test_a_result_is_told_its_day_after_its_own_infusion(tmp_path: Path) -> None:
+    study, results = write_run(tmp_path)
+    table = pd.read_parquet(results / "measurements.parquet")
+    after_second = (table["patient_id"] == "P2") & (table["day"] == 40)
+    table.loc[after_second, "infusion"] = 2
+    table.to_parquet(results / "measurements.parquet")
+    adcp = summarise_cohort(results, study).frames["adcp.csv"][0]
+    own = adcp[(adcp["USUBJID"] == "P2") & (adcp["DAY"] == 40)]
+    assert own[["INFSEQ", "INFDAY"]].values.tolist() == [[2, 10]]
+    # Of a result whose infusion nobody stated there is no such day.
+    assert adcp.loc[adcp["INFSEQ"].isna(), "INFDAY"].isna().all()
+
+
+def test_residual_disease_is_first_negative_after_an_infusion(tmp_path: Path) -> None:
+    calls = {-5: "NEG", 30: "POS_QUANT", 60: "NEG", 90: "NEG", 120: ""}
+    blasts = [
+        row("P1", day, "blast_percent_of_nucleated", 1.0, specimen="BM", call=call)
+        for day, call in calls.items()
+    ]
+    study, results = write_run(tmp_path, [*ROWS, *blasts])
+    summary = summarise_cohort(results, study).frames["patients_summary.csv"][0]
+    own = summary.set_index("USUBJID").loc["P1"]
+    assert (own["mrd_first_negative"], own["mrd_last_call"], own["mrd_last_day"]) == (60, "NEG", 90)
 
 
 def test_a_result_is_told_the_window_that_its_day_lies_in(tmp_path: Path) -> None:
