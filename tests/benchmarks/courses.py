@@ -3,8 +3,9 @@
 ``cytoflow-car simulate COHORT --patients 20``, ``cytoflow-car run COHORT --out RESULTS`` and
 ``cytoflow-car outcome RESULTS --out OUTCOME`` first; then
 ``python tests/benchmarks/courses.py COHORT OUTCOME`` tells in how many patients Cmax (within 10 %),
-Tmax, persistence and recovery are those of the truth. The truth of a course is made from the truth
-of its files by the same definitions: what a laboratory could know at best from these draws.
+Tmax, persistence and recovery are those of the truth, and whether patients, events and time are the
+same in every table. The truth of a course is made from the truth of its files by the same
+definitions: what a laboratory could know at best from these draws.
 """
 
 from __future__ import annotations
@@ -14,8 +15,12 @@ from pathlib import Path
 
 import pandas as pd
 
+sys.path.append(str(Path(__file__).resolve().parents[1]))
+from outcome_sums import differing, sums
+
 #: A share that an assay of 26,000 T cells must see, in percent.
 _SEEN = 0.05
+_LEAST_T = 26_000
 _APLASIA = 2.0
 
 
@@ -33,9 +38,15 @@ def main() -> None:
         *_cars(truth, infusions, courses),
         *_recoveries(truth, recoveries),
     ]
-    table = pd.DataFrame(told, columns=["what", "patient", "planted", "found", "right"])
+    table = pd.DataFrame(told, columns=["what", "course", "planted", "found", "right"])
     print(table.groupby("what")["right"].agg(["mean", "sum", "count"]).to_string())
+    whole = table.groupby(["what", table["course"].str.split().str[0]])["right"].all()
+    print("of patients, every course right:")
+    print(whole.groupby("what").agg(["mean", "sum", "count"]).to_string())
     print(table[~table["right"]].to_string())
+    added = sums(outcome)
+    print(added.to_string())
+    print("differing:", ", ".join(differing(added)) or "none")
 
 
 def _cars(truth: pd.DataFrame, infusions: pd.DataFrame, courses: pd.DataFrame) -> list[tuple]:
@@ -72,7 +83,9 @@ def _cars(truth: pd.DataFrame, infusions: pd.DataFrame, courses: pd.DataFrame) -
         after = since[since["day"] > 0]
         seen = after[after["value"] >= _SEEN]["day"]
         last = seen.max() if len(seen) else None
-        gone = after[(after["day"] > (last if last is not None else 0))]["day"]
+        # With fewer T cells a negative is indeterminate, and ends nothing.
+        sensitive = after[after["n_denominator"] >= _LEAST_T]
+        gone = sensitive[sensitive["day"] > (last if last is not None else 0)]["day"]
         first = gone.min() if len(gone) else None
         planted = (last, first)
         told = (_known(course["persists_after"]), _known(course["persists_until"]))

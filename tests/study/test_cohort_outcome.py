@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
+from outcome_sums import differing, sums
 
 from cytoflow_car.cli import cli
 from cytoflow_car.study.cohort_outcome import CohortOutcome, summarise_cohort, write_cohort
@@ -147,18 +148,16 @@ def test_recovery_is_an_interval_and_known_when_confirmed(found: CohortOutcome) 
     assert by_landmark[190].loc[("P1", "LFS"), name] == 1
 
 
-def test_events_time_and_patients_are_the_same_in_every_table(found: CohortOutcome) -> None:
-    adtte, tv = found.frames["adtte.csv"][0], found.frames["tv.csv"][0]
-    statistics = found.frames["statistics.csv"][0]
+def test_events_time_and_patients_are_the_same_in_every_table(
+    found: CohortOutcome, tmp_path: Path
+) -> None:
+    write_cohort(found, tmp_path / "outcome")
+    added = sums(tmp_path / "outcome")
+    assert differing(added) == []
     for code, events, time in (("LFS", 1, 600.0), ("OS", 1, 660.0)):
-        own, rows = adtte[adtte["PARAMCD"] == code], tv[tv["paramcd"] == code]
-        curve = statistics[
-            (statistics["endpoint"] == code) & (statistics["analysis"] == "survival")
-        ].iloc[0]
-        assert own["EVENT"].sum() == rows["event"].sum() == curve["n_events"] == events
-        assert own["AVAL"].sum() == (rows["tstop"] - rows["tstart"]).sum() == time
-        assert curve["person_time"] == time
-        assert own["USUBJID"].nunique() == rows["id"].nunique() == curve["n"] == 2
+        own = added[added["endpoint"] == code]
+        assert set(own["table"]) == {"adtte.csv", "tv.csv", "statistics.csv survival"}
+        assert (own[["patients", "events", "time"]] == (2, events, time)).all(axis=None)
 
 
 def test_recovery_competes_with_relapse(found: CohortOutcome) -> None:
