@@ -29,6 +29,8 @@ An error says where, what was found, what was expected and what to do. Anything 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Self
 
 
@@ -75,6 +77,19 @@ class CytoflowCarError(Exception):
     def __reduce__(self) -> tuple[object, ...]:
         # Keyword-only arguments do not survive the default pickling between processes.
         return _rebuild, (type(self), self.problem, self.where, self.expected, self.advice)
+
+
+def hide_files(text: str, told: Mapping[Path, str]) -> str:
+    """Return a text without paths and names of files, which may tell of a patient.
+
+    Parameters
+    ----------
+    told
+        What stands in place of each file.
+    """
+    for path, name in told.items():
+        text = text.replace(str(path), name).replace(path.name, name)
+    return text
 
 
 def _rebuild(

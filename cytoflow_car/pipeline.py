@@ -20,7 +20,13 @@ from cytoflow_car.clustering.specimen import (
     place_specimen,
     summarise_baseline,
 )
-from cytoflow_car.errors import ClusteringError, CytoflowCarError, FcsDataError, SpilloverError
+from cytoflow_car.errors import (
+    ClusteringError,
+    CytoflowCarError,
+    FcsDataError,
+    SpilloverError,
+    hide_files,
+)
 from cytoflow_car.fcs import read_fcs
 from cytoflow_car.gating.panels import draw_panels
 from cytoflow_car.gating.shared import ParentSample, rules_above, sample_parent
@@ -281,12 +287,10 @@ def read_sources(sources: tuple[FcsSource, ...]) -> Sample:
 
 def _without_path(error: CytoflowCarError, job: SampleJob) -> CytoflowCarError:
     """Return the error without file names: they may identify a patient, and tables never do."""
-    for source in job.sources:
-        name = source.path.name
-        parts = (error.problem, error.where, error.expected, error.advice)
-        problem, where, expected, advice = (part.replace(name, "the file") for part in parts)
-        error = type(error)(problem, where=where, expected=expected, advice=advice)
-    return error
+    files = dict.fromkeys((source.path for source in job.sources), "the file")
+    parts = (error.problem, error.where, error.expected, error.advice)
+    problem, where, expected, advice = (hide_files(part, files) for part in parts)
+    return type(error)(problem, where=where, expected=expected, advice=advice)
 
 
 def _alike(one: Spillover | None, other: Spillover | None) -> bool:

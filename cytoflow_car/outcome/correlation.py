@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy import special
+from scipy.stats import rankdata
 
 from cytoflow_car.errors import OutcomeError
 from cytoflow_car.model.measurement import Interval
@@ -57,8 +58,6 @@ def correlate(
     ----------
     Bonett & Wright, Psychometrika 65 (2000) 23-28.
     """
-    from scipy.stats import rankdata
-
     both = [name for name in first if name in second]
     values = np.array([[first[name], second[name]] for name in both], float).reshape(-1, 2)
     if not np.isfinite(values).all():

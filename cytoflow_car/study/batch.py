@@ -18,7 +18,7 @@ from importlib import metadata
 from multiprocessing import get_context, parent_process
 from pathlib import Path
 
-from cytoflow_car.errors import CytoflowCarError, StudyError
+from cytoflow_car.errors import CytoflowCarError, StudyError, hide_files
 from cytoflow_car.gating.shared import ParentSample
 from cytoflow_car.job import SampleFailure, SampleJob, SampleResult
 from cytoflow_car.model.clusters import BaselineBlasts
@@ -309,16 +309,8 @@ def _work_unlimited(job: SampleJob, strict: bool) -> _Outcome:
             f"Please report it with {crash_file}",
             crash_file,
         )
-        return _Outcome(
-            job, None, failure=failure, crash=_without_paths(traceback.format_exc(), job)
-        )
-
-
-def _without_paths(text: str, job: SampleJob) -> str:
-    """Return a text without the paths and names of files, which may tell of a patient."""
-    for source in job.sources:
-        text = text.replace(str(source.path), "the file").replace(source.path.name, "the file")
-    return text
+        files = dict.fromkeys((source.path for source in job.sources), "the file")
+        return _Outcome(job, None, failure=failure, crash=hide_files(traceback.format_exc(), files))
 
 
 def _all_failures(

@@ -6,10 +6,11 @@ import traceback
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from pathlib import Path
 
 import numpy as np
 
-from cytoflow_car.errors import CytoflowCarError
+from cytoflow_car.errors import CytoflowCarError, hide_files
 from cytoflow_car.job import SampleFailure
 from cytoflow_car.model.calibration import Calibration, CalibrationUse
 from cytoflow_car.report.calibration import draw_beads
@@ -71,7 +72,7 @@ def calibrate_row(row: SheetRow, *, draw: bool, strict: bool) -> BeadOutcome:
         failure = SampleFailure(
             row.sample_id, "", "bug", f"{message} with {crash_file}", crash_file
         )
-        crash = _without_path(traceback.format_exc(), row)
+        crash = hide_files(traceback.format_exc(), _files(row))
         return BeadOutcome(row, failures=(failure,), crash=crash)
     return BeadOutcome(
         row,
@@ -86,15 +87,13 @@ def calibrate_row(row: SheetRow, *, draw: bool, strict: bool) -> BeadOutcome:
 
 
 def _failure(row: SheetRow, error: CytoflowCarError) -> SampleFailure:
-    message = _without_path(str(error), row)
+    message = hide_files(str(error), _files(row))
     return SampleFailure(row.sample_id, "", error.code, f"{row.sample_id}: {message}")
 
 
-def _without_path(text: str, row: SheetRow) -> str:
-    for path, told in ((row.path, "the file"), (row.kit, "the kit file")):
-        if path is not None:
-            text = text.replace(str(path), told).replace(path.name, told)
-    return text
+def _files(row: SheetRow) -> dict[Path, str]:
+    told = ((row.path, "the file"), (row.kit, "the kit file"))
+    return {path: name for path, name in told if path is not None}
 
 
 def calibration_rows(outcomes: list[BeadOutcome]) -> Iterator[Row]:
