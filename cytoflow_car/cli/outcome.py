@@ -96,9 +96,11 @@ def outcome(
         cohort = summarise_cohort(source, study, times=times, landmarks=landmarks or None)
         write_cohort(cohort, out)
         found = cohort.findings
-        if cohort.left_out:
-            names = ", ".join(cohort.left_out)
-            click.echo(f"without follow-up in patients.csv: {names}", err=True)
+        reasons: dict[tuple[str, str], list[str]] = {}
+        for item in cohort.left_out:
+            reasons.setdefault((item.patient_id, item.why), []).append(item.endpoint)
+        for (patient, why), endpoint in reasons.items():
+            click.echo(f"left out of {', '.join(endpoint)}: {patient} ({why})", err=True)
     else:
         from cytoflow_car.study.outcome_file import ColumnsOfOutcome, analyse_file, write_outcome
 

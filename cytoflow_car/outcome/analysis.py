@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
@@ -50,21 +50,31 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class Becoming:
-    """What some patients become during follow-up, once and for all.
+    """What some patients become during follow-up.
 
     Attributes
     ----------
     times
-        By patient, when it was known; a patient who never does is left out.
+        By patient, when it was known first; a patient who never does is left out.
+    changes
+        From 0 to 1, and back where that is told; without them at each patient's time for good.
+    unmeasured
+        Patients of whom nobody knows; they count as not having become it.
+    never_lost
+        Patients who cannot become it, since they never were otherwise; they count likewise.
     """
 
     name: str
     times: Mapping[str, float]
+    changes: tuple[Change, ...] = ()
+    unmeasured: frozenset[str] = frozenset()
+    never_lost: frozenset[str] = frozenset()
 
-    @property
-    def changes(self) -> tuple[Change, ...]:
-        """From 0 to 1 at each patient's time."""
-        return tuple(Change(who, self.name, time, 1.0) for who, time in self.times.items())
+    def changes_of(self, follow_ups: Iterable[FollowUp]) -> tuple[Change, ...]:
+        """Return the changes of the patients who are followed."""
+        once = tuple(Change(who, self.name, time, 1.0) for who, time in self.times.items())
+        followed = {item.patient_id for item in follow_ups}
+        return tuple(item for item in self.changes or once if item.patient_id in followed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,11 +235,24 @@ def _fit_fixed(asked: _Asked, group: Covariate, kind: Kind, penalty: Penalty) ->
 
 
 def _of_becoming(asked: _Asked, item: Becoming) -> Iterator[Finding]:
+    """Yield the analyses of what patients become; flag of how many it stands open."""
+    followed = {person.patient_id for person in asked.follow_ups}
+    doubts = {"UNMEASURED": item.unmeasured, "NEVER_LOST": item.never_lost}
+    flags = tuple(f"{flag}:{len(who & followed)}" for flag, who in doubts.items() if who & followed)
+    for found in _by_becoming(asked, item):
+        if found.estimate is not None:
+            estimate = replace(found.estimate, flags=(*flags, *found.estimate.flags))
+            found = replace(found, estimate=estimate)
+        yield found
+
+
+def _by_becoming(asked: _Asked, item: Becoming) -> Iterator[Finding]:
     name = asked.endpoint.name
     baseline = {person.patient_id: 0.0 for person in asked.follow_ups}
+    changes = item.changes_of(asked.follow_ups)
     for at in asked.question.landmarks:
         try:
-            landmark = take_landmark(asked.follow_ups, baseline, item.changes, item.name, at)
+            landmark = take_landmark(asked.follow_ups, baseline, changes, item.name, at)
         except OutcomeError as fault:
             yield Finding(name, "landmark_firth", item.name, "", at, reason=str(fault))
             continue
@@ -259,7 +282,7 @@ def _fit_landmark(asked: _Asked, landmark: Landmark, subject: str) -> Finding:
 
 def _fit_time_dependent(asked: _Asked, item: Becoming, kind: Kind, penalty: Penalty) -> Finding:
     start = {person.patient_id: {item.name: 0.0} for person in asked.follow_ups}
-    table = build_rows(asked.follow_ups, start, item.changes)
+    table = build_rows(asked.follow_ups, start, item.changes_of(asked.follow_ups))
     (estimate,) = fit_cox_time_dependent(table.rows, penalty=penalty, setting=asked.setting)
     return Finding(asked.endpoint.name, kind, item.name, estimate=estimate)
 

@@ -20,11 +20,14 @@ class FollowUp:
         From the analysis' origin, in its unit of time; 0 or more.
     event
         What happened at `time` (``relapse``); empty where the patient was censored.
+    ended_by
+        What censored the patient (``transplant``); empty for the end of observation.
     """
 
     patient_id: str
     time: float
     event: str = ""
+    ended_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)

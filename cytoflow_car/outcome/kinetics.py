@@ -16,7 +16,13 @@ from typing import Literal
 import numpy as np
 
 from cytoflow_car.model.measurement import Status
-from cytoflow_car.outcome.series import SeriesBreak, SeriesPoint, breaks_of, known_points
+from cytoflow_car.outcome.series import (
+    SeriesBreak,
+    SeriesPoint,
+    break_flags,
+    breaks_of,
+    known_points,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +119,7 @@ class Course:
     terminal
         The best slope, whether or not its half-life is good enough to be reported.
     n_quantified
-        Quantified results from day 0 to the next infusion.
+        Quantified results after this infusion and up to the next.
     breaks
         Changes of how the series was measured.
     """
@@ -139,8 +145,9 @@ def follow_course(
 ) -> Course:
     """Summarise one series after one infusion.
 
-    Results before day 0 and after the next infusion stay out. Below the LOQ counts as 0 before the
-    first quantified result, and as missing after the last; nothing is extrapolated.
+    Results before day 0 and after the next infusion stay out; one of day 0 that was drawn before
+    the infusion is where the curve begins, and no peak. Below the LOQ counts as 0 before the first
+    quantified result, and as missing after the last; nothing is extrapolated.
 
     Parameters
     ----------
@@ -156,7 +163,8 @@ def follow_course(
     Course
         Flags: NO_RESULTS; NEVER_QUANTIFIED; UNCONFIRMED (a value that no control confirmed);
         SERIES_BREAK, ``:`` and what changed; AUC_TOO_FEW; AUC_INCOMPLETE (no result at the end of
-        the window); AUC_TO_TLAST (results at its end are below the LOQ);
+        the window); AUC_TO_TLAST (results at its end are below the LOQ); EMBEDDED_BLQ (results
+        below the LOQ between quantified ones count as missing);
         AUC_TRUNCATED_BY_INFUSION; AUC_START_ASSUMED (0 on day 0, for want of a result);
         HALF_LIFE_TOO_FEW (results, or they do not fall); HALF_LIFE_R2; HALF_LIFE_SPAN.
 
@@ -166,8 +174,14 @@ def follow_course(
         Two results on the same day, or a quantified one without value.
     """
     end = math.inf if next_infusion is None else next_infusion
-    known = tuple(point for point in known_points(points) if 0 <= point.day <= end)
-    quantified = [point for point in known if point.quantified]
+    known = tuple(
+        point for point in known_points(points) if (0, False) <= point.moment <= (end, False)
+    )
+    quantified = [
+        point
+        for point in known
+        if point.quantified and not (point.day == 0 and point.timing == "pre")
+    ]
     breaks = tuple(breaks_of(known))
     if not quantified:
         never = ("NEVER_QUANTIFIED" if known else "NO_RESULTS",)
@@ -182,7 +196,7 @@ def follow_course(
         )
     highest = max(quantified, key=_value)
     last = quantified[-1]
-    of_peak = (*_unconfirmed([highest]), *_flags_of(breaks, known[0].day, known[-1].day))
+    of_peak = (*_unconfirmed([highest]), *break_flags(breaks, known[0].day, known[-1].day))
     auc, auc_to = _exposure(known, unit, next_infusion, breaks, setting)
     terminal = _terminal_slope([point for point in quantified if point.day > highest.day], setting)
     return Course(
@@ -222,7 +236,11 @@ def _exposure(
         flags.append("AUC_TO_TLAST")
     last_used = next((day for day in days if day >= window), days[-1])
     used = [point for point in known if point.quantified and point.day <= last_used]
-    flags += [*_unconfirmed(used), *_flags_of(breaks, days[0], last_used)]
+    if setting.embedded_blq == "missing" and any(
+        used[0].day < point.day < used[-1].day for point in known if point.below_loq
+    ):
+        flags.append("EMBEDDED_BLQ")
+    flags += [*_unconfirmed(used), *break_flags(breaks, days[0], last_used)]
     name = complete if days[-1] >= window else "AUClast"
     if len(used) < setting.least_quantified:
         return Parameter(name, None, unit, (*flags, "AUC_TOO_FEW")), None
@@ -309,7 +327,7 @@ def _half_life(
     if terminal.half_lives < setting.least_half_lives:
         faults.append("HALF_LIFE_SPAN")
     used = [point for point in quantified if point.day >= terminal.first_day]
-    doubts = (*_unconfirmed(used), *_flags_of(breaks, terminal.first_day, terminal.last_day))
+    doubts = (*_unconfirmed(used), *break_flags(breaks, terminal.first_day, terminal.last_day))
     value = None if faults else terminal.half_life
     return Parameter("t1/2", value, "d", (*faults, *doubts))
 
@@ -322,9 +340,3 @@ def _value(point: SeriesPoint) -> float:
 def _unconfirmed(points: Sequence[SeriesPoint]) -> tuple[str, ...]:
     confirmed = all(point.status is not Status.DETECTED_UNCONFIRMED for point in points)
     return () if confirmed else ("UNCONFIRMED",)
-
-
-def _flags_of(breaks: Sequence[SeriesBreak], first: float, last: float) -> tuple[str, ...]:
-    """Return the flags of the breaks after the first and up to the last of some days."""
-    within = (f"SERIES_BREAK:{item.what}" for item in breaks if first < item.day <= last)
-    return tuple(dict.fromkeys(within))

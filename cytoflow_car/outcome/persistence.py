@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from cytoflow_car.model.measurement import Status
-from cytoflow_car.outcome.series import SeriesPoint, known_points
+from cytoflow_car.outcome.series import SeriesPoint, break_flags, breaks_of, known_points
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,8 @@ class Persistence:
     flags
         NO_RESULTS, NEVER_DETECTED, INTERMITTENT (a negative before a later positive),
         NEGATIVE_ONCE (no second negative confirms the end), NEGATIVE_UNCONFIRMED (too few
-        negatives at the end, so censored).
+        negatives at the end, so censored), TRACE_AFTER (above background but below the LOD after
+        the end), SERIES_BREAK, ``:`` and what changed between the last positive and the negative.
     """
 
     convention: Literal["interval", "cibmtr"]
@@ -67,12 +68,18 @@ def persistence(points: Iterable[SeriesPoint], *, negatives_needed: int = 1) -> 
     if len(final) < negatives_needed:
         unconfirmed = ["NEGATIVE_UNCONFIRMED"] if final else []
         return Persistence("interval", after, None, (*flags, *unconfirmed))
+    by = final[0]
     if len(final) == 1:
         flags.append("NEGATIVE_ONCE")
-    return Persistence("interval", after, final[0], tuple(flags))
+    if any(point.day > by for point in after_infusion if point.status is Status.DETECTED_BELOW_LOD):
+        flags.append("TRACE_AFTER")
+    flags += break_flags(breaks_of(after_infusion), 0.0 if after is None else after, by)
+    return Persistence("interval", after, by, tuple(flags))
 
 
-def persistence_by_cibmtr(points: Iterable[SeriesPoint]) -> Persistence:
+def persistence_by_cibmtr(
+    points: Iterable[SeriesPoint], *, negatives_needed: int = 1
+) -> Persistence:
     """Date the end of persistence as registries do, for sensitivity analyses.
 
     Where every result is negative, the first of them; where some are and the last one is, the last
@@ -83,6 +90,6 @@ def persistence_by_cibmtr(points: Iterable[SeriesPoint]) -> Persistence:
     OutcomeError
         Two results on the same day, or a quantified one without value.
     """
-    bounds = persistence(points)
+    bounds = persistence(points, negatives_needed=negatives_needed)
     by = bounds.by if bounds.by is None or bounds.after is None else bounds.after
     return Persistence("cibmtr", bounds.after, by, bounds.flags)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from cytoflow_car.model.measurement import Status
-from cytoflow_car.outcome.series import SeriesPoint, known_points
+from cytoflow_car.outcome.series import SeriesPoint, break_flags, breaks_of, known_points
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class RecoveryDefinition:
         # What is not even detected lies below its LOD.
         unseen = point.status in (Status.NOT_DETECTED, Status.DETECTED_BELOW_LOD)
         limit = point.lod if unseen and point.lod is not None else point.loq
-        return False if limit is None or limit <= self.threshold else None
+        return False if limit is not None and limit <= self.threshold else None
 
 
 #: Definitions by name. Percentages of the marrow need the denominator that the study names.
@@ -65,6 +65,7 @@ class RecoveryState(StrEnum):
     APLASIA = "APLASIA"
     UNCONFIRMED = "UNCONFIRMED"
     RECOVERED = "RECOVERED"
+    NEVER_APLASTIC = "NEVER_APLASTIC"
     UNKNOWN = "UNKNOWN"
 
 
@@ -78,13 +79,17 @@ class Recovery:
         Name of the definition in force.
     after, by
         Recovery lies after the last aplastic result and not later than the first positive of the
-        run. `after` is None without an aplastic result before it; `by` is None in aplasia.
+        run. `after` is None where no result was aplastic; `by` is None without a positive one after
+        it.
     known_on
         Day of the result that confirmed it; None without one. Exposure to recovery in
         time-dependent analyses begins here, not in the interval.
     flags
-        NEVER_APLASTIC (no aplastic result before), LOST_AGAIN (aplastic results after a confirmed
-        recovery), TRANSIENT (a positive result that the next one did not confirm).
+        LOST_AGAIN (aplastic results after a confirmed recovery), TRANSIENT (a positive result that
+        the next one did not confirm), SERIES_BREAK, ``:`` and what changed within the interval.
+    changes
+        Day, and whether recovered: each confirmed recovery, and each loss of one, when it was
+        known.
     """
 
     definition: str
@@ -93,10 +98,13 @@ class Recovery:
     by: float | None = None
     known_on: float | None = None
     flags: tuple[str, ...] = ()
+    changes: tuple[tuple[float, bool], ...] = ()
 
 
 def find_recovery(points: Iterable[SeriesPoint], definition: RecoveryDefinition) -> Recovery:
-    """Find the first confirmed recovery of one series.
+    """Find the first confirmed recovery of one series, and what became of it.
+
+    Only what was lost comes back: positive results before the first aplastic one are no recovery.
 
     Parameters
     ----------
@@ -109,30 +117,37 @@ def find_recovery(points: Iterable[SeriesPoint], definition: RecoveryDefinition)
     OutcomeError
         Two results on the same day, or a quantified one without value.
     """
+    told = [
+        (point, recovered)
+        for point in known_points(points)
+        if point.day > 0 and (recovered := definition.recovered(point)) is not None
+    ]
     after: float | None = None
     run: list[float] = []
     found: Recovery | None = None
+    changes: list[tuple[float, bool]] = []
     flags = []
-    for point in known_points(points):
-        recovered = definition.recovered(point)
-        if point.day <= 0 or recovered is None:
-            continue
-        if found is not None:
-            if not recovered:
+    for point, recovered in told:
+        back = bool(changes) and changes[-1][1]
+        if not recovered:
+            if back:
+                changes.append((point.day, False))
                 flags.append("LOST_AGAIN")
-                break
-        elif recovered:
-            run.append(point.day)
-            if len(run) == definition.consecutive:
-                found = Recovery(definition.name, RecoveryState.RECOVERED, after, run[0], point.day)
-        else:
-            if run:
+            elif run and found is None:
                 flags.append("TRANSIENT")
             after, run = point.day, []
+        elif after is not None and not back:
+            run.append(point.day)
+            if len(run) == definition.consecutive:
+                changes.append((point.day, True))
+                found = found or Recovery(
+                    definition.name, RecoveryState.RECOVERED, after, run[0], point.day
+                )
     if found is None:
         state = RecoveryState.APLASIA if after is not None else RecoveryState.UNKNOWN
+        state = RecoveryState.NEVER_APLASTIC if told and after is None else state
         state = RecoveryState.UNCONFIRMED if run else state
         found = Recovery(definition.name, state, after, run[0] if run else None)
-    if found.by is not None and found.after is None:
-        flags.append("NEVER_APLASTIC")
-    return replace(found, flags=tuple(dict.fromkeys(flags)))
+    if found.after is not None and found.by is not None:
+        flags += break_flags(breaks_of(point for point, _ in told), found.after, found.by)
+    return replace(found, flags=tuple(dict.fromkeys(flags)), changes=tuple(changes))

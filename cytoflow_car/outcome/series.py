@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Literal
 
 from cytoflow_car.errors import OutcomeError
 from cytoflow_car.model.measurement import Status
@@ -30,6 +31,8 @@ class SeriesPoint:
         Limits of detection and quantification, in the same unit; None where unknown.
     car_reagent, panel_version, instrument, denominator
         How it was measured; empty where unknown.
+    timing
+        Of a specimen of an infusion day, whether it was drawn before or after the infusion.
     """
 
     day: float
@@ -41,6 +44,12 @@ class SeriesPoint:
     panel_version: str = ""
     instrument: str = ""
     denominator: str = ""
+    timing: Literal["", "pre", "post"] = ""
+
+    @property
+    def moment(self) -> tuple[float, bool]:
+        """Day, and whether it was after that day's infusion: the order of results."""
+        return self.day, self.timing == "post"
 
     @property
     def quantified(self) -> bool:
@@ -90,9 +99,10 @@ def known_points(points: Iterable[SeriesPoint]) -> tuple[SeriesPoint, ...]:
     Raises
     ------
     OutcomeError
-        Two of them on the same day, a day that is no number, or a quantified one without value.
+        Two of them on the same day and of the same timing, a day that is no number, or a
+        quantified one without value.
     """
-    known = sorted((point for point in points if point.known), key=lambda point: point.day)
+    known = sorted((point for point in points if point.known), key=lambda point: point.moment)
     for point in known:
         if not math.isfinite(point.day):
             raise OutcomeError(f"a result on day {point.day}", expected="a number of days")
@@ -101,7 +111,7 @@ def known_points(points: Iterable[SeriesPoint]) -> tuple[SeriesPoint, ...]:
                 f"day {point.day:g}: {point.status} with value {point.value}", expected="a number"
             )
     for earlier, later in pairwise(known):
-        if earlier.day == later.day:
+        if earlier.moment == later.moment:
             raise OutcomeError(
                 f"two results on day {later.day:g}",
                 expected="one result a collection",
@@ -119,3 +129,9 @@ def breaks_of(points: Iterable[SeriesPoint]) -> Iterator[SeriesBreak]:
             if now and before.setdefault(what, now) != now:
                 before[what] = now
                 yield SeriesBreak(point.day, what)
+
+
+def break_flags(breaks: Iterable[SeriesBreak], first: float, last: float) -> tuple[str, ...]:
+    """Return SERIES_BREAK of the breaks after the first and up to the last of some days."""
+    within = (f"SERIES_BREAK:{item.what}" for item in breaks if first < item.day <= last)
+    return tuple(dict.fromkeys(within))

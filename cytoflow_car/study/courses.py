@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Literal, cast
 
 import pandas as pd
 
 from cytoflow_car.model.measurement import Status
 from cytoflow_car.outcome.kinetics import Course, KineticsSetting, follow_course
 from cytoflow_car.outcome.persistence import Persistence, persistence, persistence_by_cibmtr
-from cytoflow_car.outcome.recovery import Recovery, find_recovery
+from cytoflow_car.outcome.recovery import Recovery, RecoveryDefinition, find_recovery
 from cytoflow_car.outcome.series import SeriesPoint
 from cytoflow_car.study.labs import IVIG
-from cytoflow_car.study.records import Infusion, RecoveryRule, Study, StudyDefinitions
+from cytoflow_car.study.records import Infusion, LabResult, RecoveryRule, Study, StudyDefinitions
 
 #: Targets of a CAR that say nothing of one product.
 _NO_TARGET = ("", "ANY", "unknown")
+#: A reagent of which nobody knows what it binds says nothing of one product either.
+_NO_REAGENT = "unknown"
 #: Followed beside the study's own measurements, where it was measured.
 _BESIDE = "car_t_per_ul"
-#: What a specimen drawn after an infusion lies behind one drawn before it on that day, in days.
-_AFTER = 0.1
+#: Stands for the day of the last value before the infusion, which recovery begins from.
+_JUST_AFTER = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +33,13 @@ class CarCourse:
 
     Attributes
     ----------
+    n_results
+        Those that say something.
+    auc_half_loq
+        Exposure with half the LOQ for results below it between quantified ones, which `course`
+        takes for missing.
     flags
-        DOUBLE_RESULT: of several results of a day the first was kept.
+        DOUBLE_RESULT: of several results of a day one was chosen, as `follow_courses` says.
     """
 
     patient_id: str
@@ -41,6 +50,7 @@ class CarCourse:
     unit: str
     n_results: int
     course: Course
+    auc_half_loq: float | None
     persistence: Persistence
     by_cibmtr: Persistence
     flags: tuple[str, ...] = ()
@@ -48,12 +58,11 @@ class CarCourse:
 
 @dataclass(frozen=True, slots=True)
 class BCellCourse:
-    """The end of B-cell aplasia by one definition; `last_day` is that of the last result."""
+    """The end of B-cell aplasia by one definition; `n_results` are those that say something."""
 
     patient_id: str
     rule: RecoveryRule
     n_results: int
-    last_day: float
     recovery: Recovery
 
 
@@ -63,13 +72,22 @@ class CohortCourses:
 
     Attributes
     ----------
-    immunoglobulins
-        By patient, the day on which the immunoglobulin of the study's definition had recovered.
+    globulins
+        By patient, how the immunoglobulin of the study's definition was lost and came back.
     """
 
     cars: tuple[CarCourse, ...]
     b_cells: tuple[BCellCourse, ...]
-    immunoglobulins: Mapping[str, float] = field(default_factory=dict)
+    globulins: Mapping[str, Recovery] = field(default_factory=dict)
+
+    @property
+    def immunoglobulins(self) -> Mapping[str, float]:
+        """By patient, the day on which the immunoglobulin had recovered."""
+        return {
+            patient: found.known_on
+            for patient, found in self.globulins.items()
+            if found.known_on is not None
+        }
 
     def car(
         self, patient_id: str, infusion: int, specimen: str, measurement: str
@@ -88,7 +106,9 @@ def follow_courses(
     """Follow every patient.
 
     A series has one patient, infusion, CAR target and specimen type: it begins at the infusion of
-    that target. CAR targets ``ANY`` and ``unknown`` are in no series.
+    that target. CAR targets ``ANY`` and ``unknown`` and the reagent ``unknown`` are in no series.
+    Of several results of a day, one that detects counts before one that does not, and of two such
+    the one with more cells in its denominator.
 
     Parameters
     ----------
@@ -101,17 +121,16 @@ def follow_courses(
     b_cells: list[BCellCourse] = []
     for patient_id, own in by_patient.items():
         infusions = [item for item in study.infusions if item.patient_id == patient_id]
-        for number, infusion in enumerate(infusions):
-            after = infusions[number + 1] if number + 1 < len(infusions) else None
-            cars.extend(_car_courses(own, infusion, after, study.definitions, setting))
+        for infusion in infusions:
+            cars.extend(_car_courses(own, infusions, infusion, study.definitions, setting))
         for rule in recoveries_of(study.definitions):
             specimen = rule.definition.specimen
-            points = [point for _, point in _points(own, rule.measurement, specimen, 0.0, "")]
-            if points:
-                kept, _ = _one_a_day(points)
+            results = list(_results(own, rule.measurement, specimen, infusions))
+            if results:
+                kept, flags = _one_a_day(results)
                 found = find_recovery(kept, rule.definition)
-                last = max((point.day for point in kept), default=0.0)
-                b_cells.append(BCellCourse(str(patient_id), rule, len(points), last, found))
+                found = replace(found, flags=(*flags, *found.flags))
+                b_cells.append(BCellCourse(str(patient_id), rule, len(kept), found))
     return CohortCourses(tuple(cars), tuple(b_cells), dict(_immunoglobulins(study)))
 
 
@@ -129,51 +148,72 @@ def recoveries_of(definitions: StudyDefinitions) -> tuple[RecoveryRule, ...]:
     return tuple(rules.values())
 
 
-def _immunoglobulins(study: Study) -> Iterator[tuple[str, float]]:
-    """Yield patient and day of the first value at or above the limit after one below it.
+def _immunoglobulins(study: Study) -> Iterator[tuple[str, Recovery]]:
+    """Yield patient and recovery: the first value at or above the limit after one below it.
 
-    A value counts only where no immunoglobulin was given so many months before.
+    A value at or above it counts only where no immunoglobulin was given so many months before. Of
+    those before the infusion the last one tells what there was to lose.
     """
     rule = study.definitions.immunoglobulin
     quiet = rule.months_without_ivig * study.definitions.month_days
-    given: dict[str, list[float]] = {}
+    # As shares of the limit, which may be each value's own.
+    definition = RecoveryDefinition(rule.name, "", "", 1.0, consecutive=1)
+    by_patient: dict[str, list[LabResult]] = {}
     for item in study.labs:
-        if item.test == IVIG and item.day is not None:
-            given.setdefault(item.patient_id, []).append(item.day)
-    low: set[str] = set()
-    done: set[str] = set()
-    dated = [item for item in study.labs if item.test == rule.test and item.day is not None]
-    for item in sorted(dated, key=lambda lab: (lab.patient_id, lab.day)):
-        limit = rule.limit if rule.limit is not None else item.lower_limit
-        day, patient = item.day, item.patient_id
-        if limit is None or item.value is None or item.bound or day is None or day <= 0:
-            continue
-        if item.value < limit:
-            low.add(patient)
-        elif patient in low and patient not in done:
-            if any(0 <= day - other < quiet for other in given.get(patient, ())):
+        by_patient.setdefault(item.patient_id, []).append(item)
+    for patient, own in by_patient.items():
+        given = [item.day for item in own if item.test == IVIG and item.day is not None]
+        points = []
+        for item in own:
+            limit = rule.limit if rule.limit is not None else item.lower_limit
+            if item.test != rule.test or None in (item.day, item.value, limit):
                 continue
-            done.add(patient)
-            yield patient, day
+            assert item.day is not None and item.value is not None and limit is not None
+            share = item.value / limit
+            masked = any(0 <= item.day - day < quiet for day in given)
+            if item.bound == "<":
+                points.append(SeriesPoint(item.day, Status.DETECTED_BELOW_LOQ, loq=share))
+            elif (share < 1 and not item.bound) or (share >= 1 and not masked):
+                points.append(SeriesPoint(item.day, Status.QUANTIFIED, share))
+        before = sorted((point for point in points if point.day <= 0), key=lambda point: point.day)
+        after = [point for point in points if point.day > 0]
+        # Before the infusion it may have come and gone: only the last value matters.
+        start = [replace(point, day=_JUST_AFTER) for point in before[-1:]]
+        if start or after:
+            found = find_recovery([*start, *after], definition)
+            if found.after == _JUST_AFTER:
+                found = replace(found, after=before[-1].day)
+            yield patient, found
 
 
 def _car_courses(
     own: pd.DataFrame,
+    infusions: Sequence[Infusion],
     infusion: Infusion,
-    after: Infusion | None,
     definitions: StudyDefinitions,
     setting: KineticsSetting,
 ) -> Iterator[CarCourse]:
     if infusion.day is None or infusion.car_target in _NO_TARGET:
         return
-    until = None if after is None or after.day is None else after.day - infusion.day
+    later = [item for item in infusions if item.number > infusion.number and item.day is not None]
+    until = _next_day(later, infusion.day)
+    again = _next_day(
+        [item for item in later if item.car_target == infusion.car_target], infusion.day
+    )
     for specimen, measurements in definitions.car_t_measurements.items():
         for measurement in dict.fromkeys((*measurements, _BESIDE)):
-            found = list(_points(own, measurement, specimen, infusion.day, infusion.car_target))
-            if not found:
+            results = list(_results(own, measurement, specimen, infusions, infusion))
+            if not results:
                 continue
-            kept, flags = _one_a_day([point for _, point in found])
-            unit = found[0][0]
+            kept, flags = _one_a_day(results)
+            unit = next((item.unit for item in results if item.unit), "")
+            course, sensitivity = (
+                follow_course(kept, unit=unit, next_infusion=until, setting=own_setting)
+                for own_setting in (setting, replace(setting, embedded_blq="half_loq"))
+            )
+            # The cells of another product do not end these; more of the same hide their end.
+            lasting = [point for point in kept if again is None or point.moment <= (again, False)]
+            needed = definitions.persistence_negatives
             yield CarCourse(
                 infusion.patient_id,
                 infusion.number,
@@ -181,30 +221,60 @@ def _car_courses(
                 specimen,
                 measurement,
                 unit,
-                len(found),
-                follow_course(kept, unit=unit, next_infusion=until, setting=setting),
-                persistence(kept),
-                persistence_by_cibmtr(kept),
+                len(kept),
+                course,
+                sensitivity.auc.value,
+                persistence(lasting, negatives_needed=needed),
+                persistence_by_cibmtr(lasting, negatives_needed=needed),
                 flags,
             )
 
 
-def _points(
-    own: pd.DataFrame, measurement: str, specimen: str, origin: float, car_target: str
-) -> Iterator[tuple[str, SeriesPoint]]:
-    """Yield unit and result of one measurement, days counted from an origin.
+def _next_day(infusions: Sequence[Infusion], origin: float) -> float | None:
+    return min((item.day - origin for item in infusions if item.day is not None), default=None)
 
-    What a control tells of the background is taken off a quantified value.
+
+@dataclass(frozen=True, slots=True)
+class _Result:
+    point: SeriesPoint
+    unit: str
+    n_denominator: float
+
+    @property
+    def weight(self) -> tuple[bool, float]:
+        """What counts first of several results of a day."""
+        return self.point.detected, self.n_denominator
+
+
+def _results(
+    own: pd.DataFrame,
+    measurement: str,
+    specimen: str,
+    infusions: Sequence[Infusion],
+    infusion: Infusion | None = None,
+) -> Iterator[_Result]:
+    """Yield the results of one measurement, days counted from an infusion; None for the first.
+
+    Of an infusion its product's only. What a control tells of the background is taken off a
+    quantified value.
     """
     rows = own[(own["measurement"] == measurement) & (own["specimen"] == specimen)]
-    if car_target:
-        rows = rows[rows["car_target"] == car_target]
+    origin = 0.0
+    if infusion is not None:
+        of_product = rows["car_target"] == infusion.car_target
+        rows = rows[of_product & (rows["car_reagent"] != _NO_REAGENT)]
+        origin = infusion.day or 0.0
+    # Without a table of infusions day 0 is the first.
+    days = {0.0, *(item.day for item in infusions if item.day is not None)}
     for row in rows.to_dict("records"):
-        day = float(row["day"]) - origin + (_AFTER if row["timing"] == "post" else 0.0)
-        yield (
-            str(row["unit"]),
+        day, timing = float(row["day"]), ""
+        if math.floor(day) in days and row["timing"] in ("pre", "post"):
+            # The hour says no more than whether it was before or after.
+            timing = str(row["timing"])
+            day = float(math.floor(day)) if timing == "pre" else day
+        yield _Result(
             SeriesPoint(
-                day,
+                day - origin,
                 Status(row["status"]),
                 _value_of(row),
                 _number(row["lod"]),
@@ -213,7 +283,10 @@ def _points(
                 str(row["panel_version"]),
                 str(row["instrument"]),
                 str(row["denominator"]),
+                cast(Literal["", "pre", "post"], timing),
             ),
+            str(row["unit"]),
+            _number(row["n_denominator"]) or 0.0,
         )
 
 
@@ -223,16 +296,16 @@ def _value_of(row: Mapping[Hashable, object]) -> float | None:
     return net if quantified else _number(row["value"])
 
 
-def _one_a_day(points: Sequence[SeriesPoint]) -> tuple[list[SeriesPoint], tuple[str, ...]]:
-    """Keep the first result of a day that says something; flag that there were several."""
-    kept: dict[float, SeriesPoint] = {}
+def _one_a_day(results: Sequence[_Result]) -> tuple[list[SeriesPoint], tuple[str, ...]]:
+    """Keep one result of a day that says something; flag that there were several."""
+    kept: dict[tuple[float, bool], _Result] = {}
     double = False
-    for point in points:
-        if not point.known:
-            continue
-        double = double or point.day in kept
-        kept.setdefault(point.day, point)
-    return list(kept.values()), ("DOUBLE_RESULT",) if double else ()
+    for item in results:
+        if item.point.known:
+            before = kept.setdefault(item.point.moment, item)
+            double = double or before is not item
+            kept[item.point.moment] = max(before, item, key=lambda one: one.weight)
+    return [item.point for item in kept.values()], ("DOUBLE_RESULT",) if double else ()
 
 
 def _number(value: object) -> float | None:

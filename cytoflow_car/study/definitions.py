@@ -102,6 +102,7 @@ class _CarT(_Table):
 
 class _Definitions(_Table):
     persistence: Literal["interval", "cibmtr"] = _DEFAULTS.persistence
+    persistence_negatives: _Count = _DEFAULTS.persistence_negatives
     recovery: Annotated[list[str], _Distinct] = [
         rule.definition.name for rule in _DEFAULTS.recoveries
     ]
@@ -216,6 +217,7 @@ def _definitions(file: _File) -> StudyDefinitions:
             VisitWindow(visit, **window.model_dump()) for visit, window in file.windows.items()
         ),
         persistence=chosen.persistence,
+        persistence_negatives=chosen.persistence_negatives,
         recoveries=tuple(_recovery(name, file) for name in chosen.recovery),
         marrow_denominator=chosen.marrow_denominator,
         immunoglobulin=_immunoglobulin(chosen.immunoglobulin),

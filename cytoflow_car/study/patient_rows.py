@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from math import floor
 
 import pandas as pd
 
+from cytoflow_car.model.measurement import Status
+from cytoflow_car.outcome.series import SeriesPoint
 from cytoflow_car.study.courses import CohortCourses, antigens_of, mrd_of
+from cytoflow_car.study.endpoints import origin_day
 from cytoflow_car.study.records import PatientFacts, Study
 
 Row = dict[str, object]
 _ANTIGENS = ("blast_cd19_abc", "blast_cd22_abc")
+#: Calls of residual disease. What is indeterminate may be positive.
+_WORST_FIRST = ("POS_QUANT", "POS_BELOW_LOQ", "SUSPECT", "INDETERMINATE", "NEG")
 
 
 def summary_rows(
@@ -21,6 +27,10 @@ def summary_rows(
 ) -> Iterator[Row]:
     """Yield one row a patient: infusions, peaks, recovery, residual disease, antigens."""
     expansion = study.definitions.car_t_measurements["PB"][0]
+    baselines: dict[str, list[str]] = {}
+    for item in study.rows:
+        if item.baseline:
+            baselines.setdefault(item.patient_id, []).append(item.sample_id)
     for patient in patients:
         facts = study.patients.get(patient, PatientFacts(patient))
         infusions = [item for item in study.infusions if item.patient_id == patient]
@@ -36,57 +46,121 @@ def summary_rows(
         for number in (1, 2):
             found = courses.car(patient, number, "PB", expansion)
             if found is not None:
+                by_registry = study.definitions.persistence == "cibmtr"
+                persists = found.by_cibmtr if by_registry else found.persistence
                 row |= {
                     f"cmax_{number}": found.course.cmax.value,
                     f"tmax_{number}": found.course.tmax.value,
+                    f"auc_name_{number}": found.course.auc.name,
                     f"auc_{number}": found.course.auc.value,
-                    f"persists_after_{number}": found.persistence.after,
-                    f"persists_until_{number}": found.persistence.by,
+                    f"persists_after_{number}": persists.after,
+                    f"persists_until_{number}": persists.by,
                 }
-                flags += [f"{flag} after infusion {number}" for flag in found.course.auc.flags]
-        fluid = [item for item in courses.cars if item.patient_id == patient]
-        fluid = [item for item in fluid if item.specimen == "CSF"]
-        if fluid:
-            ever = any(item.persistence.after is not None for item in fluid)
-            row["csf_car_t"] = "yes" if ever else "no"
-        row |= _of_recovery(courses, patient) | _of_mrd(
-            measured, patient, study.definitions.residual_measurement
-        )
-        row |= _of_antigens(measured, patient)
+                flags += [
+                    f"{flag} after infusion {number}"
+                    for flag in dict.fromkeys(
+                        (
+                            *found.flags,
+                            *found.course.cmax.flags,
+                            *found.course.auc.flags,
+                            *persists.flags,
+                        )
+                    )
+                ]
+        row["csf_car_t"] = _seen_in_fluid(study, measured, patient)
+        row |= _of_globulins(study, courses, patient)
+        row |= _of_antigens(measured, patient, baselines.get(patient, ()))
+        for own, doubts in (
+            _of_recovery(courses, patient),
+            _of_mrd(measured, patient, study.definitions.residual_measurement),
+        ):
+            row |= own
+            flags += doubts
         yield row | {"flags": ";".join(flags)}
 
 
-def _of_recovery(courses: CohortCourses, patient: str) -> Row:
+def _seen_in_fluid(study: Study, measured: pd.DataFrame, patient: str) -> str:
+    """Return whether CAR T cells were ever there; empty where no result can tell."""
+    rows = measured[
+        (measured["patient_id"] == patient)
+        & (measured["specimen"] == "CSF")
+        & measured["measurement"].isin(study.definitions.car_t_measurements["CSF"])
+        & (measured["use"] == "report")
+        & (measured["infusion"] >= 1)
+    ]
+    points = [SeriesPoint(0.0, Status(status), 0.0) for status in rows["status"]]
+    if any(point.detected for point in points):
+        return "yes"
+    if any(point.status is Status.DETECTED_BELOW_LOD for point in points):
+        return "trace"
+    return "no" if any(point.known for point in points) else ""
+
+
+def _of_recovery(courses: CohortCourses, patient: str) -> tuple[Row, list[str]]:
     row: Row = {}
+    flags = []
     for item in courses.b_cells:
         if item.patient_id == patient and item.rule.definition.specimen == "BM":
             antigen = "cd22" if "cd22" in item.rule.measurement else "cd19"
             found = item.recovery
-            row.setdefault(f"recovery_{antigen}_state", found.state.value)
-            row.setdefault(f"recovery_{antigen}_after", found.after)
-            row.setdefault(f"recovery_{antigen}_by", found.by)
-            row.setdefault(f"recovery_{antigen}_known_on", found.known_on)
-    return row
+            if f"recovery_{antigen}_state" in row:
+                continue
+            row |= {
+                f"recovery_{antigen}_state": found.state.value,
+                f"recovery_{antigen}_after": found.after,
+                f"recovery_{antigen}_by": found.by,
+                f"recovery_{antigen}_known_on": found.known_on,
+            }
+            flags += [f"{flag} of recovery of {antigen.upper()}" for flag in found.flags]
+    return row, flags
 
 
-def _of_mrd(measured: pd.DataFrame, patient: str, measurement: str) -> Row:
-    calls = mrd_of(measured, patient, measurement)
-    calls = calls[calls["call"] != ""]
-    after = calls[calls["day"] > 0]
-    negative = after[after["call"] == "NEG"]
-    last = calls.iloc[-1] if len(calls) else None
+def _of_globulins(study: Study, courses: CohortCourses, patient: str) -> Row:
+    found = courses.globulins.get(patient)
+    if found is None:
+        return {}
     return {
+        "recovery_ig_after": found.after,
+        "recovery_ig_by": found.by,
+        "recovery_ig_known_on": found.known_on,
+        "recovery_ig_early": _is_early(study, patient, found.known_on),
+    }
+
+
+def _is_early(study: Study, patient: str, known_on: float | None) -> str:
+    """Return whether immunoglobulins recovered early; empty where that was not seen out."""
+    definitions, origin = study.definitions, origin_day(study, patient)
+    if origin is None:
+        return ""
+    limit = definitions.immunoglobulin.early_months * definitions.month_days
+    if known_on is not None and known_on - origin < limit:
+        return "yes"
+    facts = study.patients.get(patient, PatientFacts(patient))
+    seen_out = facts.days.get("last_follow_up", 0.0) - origin >= limit
+    return "no" if seen_out else ""
+
+
+def _of_mrd(measured: pd.DataFrame, patient: str, measurement: str) -> tuple[Row, list[str]]:
+    """Return calls of residual disease; of several of a day the worst, with a flag."""
+    calls = mrd_of(measured, patient, measurement)
+    calls = calls[calls["call"].isin(_WORST_FIRST) & calls["day"].notna()]
+    rank = calls["call"].map(_WORST_FIRST.index)
+    by_day = calls.assign(rank=rank).sort_values(["day", "rank"]).drop_duplicates("day")
+    negative = by_day[(by_day["day"] > 0) & (by_day["call"] == "NEG")]
+    last = by_day.iloc[-1] if len(by_day) else None
+    row: Row = {
         "mrd_first_negative": negative.iloc[0]["day"] if len(negative) else None,
         "mrd_last_call": "" if last is None else last["call"],
         "mrd_last_day": None if last is None else last["day"],
     }
+    return row, ["DOUBLE_RESULT of residual disease"] if len(by_day) < len(calls) else []
 
 
-def _of_antigens(measured: pd.DataFrame, patient: str) -> Row:
+def _of_antigens(measured: pd.DataFrame, patient: str, baselines: Collection[str]) -> Row:
     row: Row = {}
     for name, rows in antigens_of(measured, patient, _ANTIGENS).items():
         antigen = name.split("_")[1]
-        stated = rows[rows["antigen_status"] != ""]
+        stated = rows[(rows["antigen_status"] != "") & rows["sample_id"].isin(baselines)]
         changed = rows[rows["antigen_change"] != ""]
         row[f"{antigen}_baseline"] = stated.iloc[0]["antigen_status"] if len(stated) else ""
         row[f"{antigen}_change"] = changed.iloc[-1]["antigen_change"] if len(changed) else ""
@@ -138,7 +212,7 @@ def adcp_rows(study: Study, name: str, measured: pd.DataFrame) -> Iterator[Row]:
             "VISIT": item["visit"],
             "AVISIT": _window(study, days, item["patient_id"], day) if known else "",
             "VISITNUM": visits[item["patient_id"]].get(day),
-            "ADY": day + 1 if known and day >= 0 else day if known else None,
+            "ADY": floor(day) + (day >= 0) if known else None,
             "DAY": day,
             "INFSEQ": infusion,
             "INFDAY": day - origin if known and origin is not None else None,
@@ -201,6 +275,7 @@ def course_rows(courses: CohortCourses) -> Iterator[Row]:
             "auc_name": course.auc.name,
             "auc": course.auc.value,
             "auc_to": course.auc_to,
+            "auc_half_loq": item.auc_half_loq,
             "half_life": course.half_life.value,
             "persists_after": item.persistence.after,
             "persists_until": item.persistence.by,

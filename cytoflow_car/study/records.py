@@ -334,6 +334,8 @@ class StudyDefinitions:
         One a visit, in the file's order.
     persistence
         Name of the convention: ``interval`` or ``cibmtr``.
+    persistence_negatives
+        So many negative results in a row at the end of a series end persistence.
     recoveries
         Definitions of B-cell recovery; the first is the primary one.
     marrow_denominator
@@ -361,6 +363,7 @@ class StudyDefinitions:
     survival_origin: int = 1
     windows: tuple[VisitWindow, ...] = ()
     persistence: Literal["interval", "cibmtr"] = "interval"
+    persistence_negatives: int = 1
     recoveries: tuple[RecoveryRule, ...] = (
         RecoveryRule(DEFINITIONS["bm_2_percent"], "b_cell_cd19_percent_of_nucleated"),
     )

@@ -414,6 +414,8 @@ COURSES: dict[str, str] = {
     "auc_name": "AUC0-28, or AUClast where the window is not complete",
     "auc": "area under the curve, in the unit of value times days",
     "auc_to": "day to which it reaches",
+    "auc_half_loq": "auc with half the limit of quantification for results below it between "
+    "quantified ones, which auc leaves out",
     "half_life": "terminal half-life in days",
     "persists_after": "day of the last result at or above the limit of detection",
     "persists_until": "day of the first negative after it; empty where censored",
@@ -427,7 +429,7 @@ RECOVERIES: dict[str, str] = {
     "measurement": "what was measured",
     "SPEC": "PB or BM",
     "n_results": "results",
-    "state": "APLASIA, UNCONFIRMED, RECOVERED or UNKNOWN",
+    "state": "APLASIA, UNCONFIRMED, RECOVERED, NEVER_APLASTIC or UNKNOWN",
     "after": "day of the last aplastic result, from infusion 1",
     "by": "day of the first positive one of the run",
     "known_on": "day of the result that confirmed it",
@@ -441,16 +443,19 @@ PATIENTS_SUMMARY: dict[str, str] = {
     "cmax_1": "CAR T % of T in blood after infusion 1: highest quantified value, without "
     "background where a control tells it",
     "tmax_1": "its day from infusion 1",
+    "auc_name_1": "AUC0-28, or AUClast where the window is not complete",
     "auc_1": "area under the curve to day 28, or to the last result",
     "persists_after_1": "day of the last result at or above the limit of detection",
     "persists_until_1": "day of the first negative after it; empty where censored",
     "cmax_2": "the same after infusion 2, of its target, days from infusion 2",
     "tmax_2": "day of cmax_2",
+    "auc_name_2": "AUC0-28 or AUClast",
     "auc_2": "area under the curve after infusion 2",
     "persists_after_2": "last detected after infusion 2",
     "persists_until_2": "first negative after it",
-    "csf_car_t": "yes where CAR T cells were ever detected in CSF, no where looked for and not; "
-    "empty where not looked for",
+    "csf_car_t": "yes where CAR T cells were ever detected in CSF after an infusion, trace where "
+    "there were fewer than the limit of detection but more than background, no where a specimen "
+    "that could tell had none; else empty",
     "recovery_cd19_state": "of CD19+ normal B cells in marrow, by the first definition in force",
     "recovery_cd19_after": "day of the last aplastic result",
     "recovery_cd19_by": "day of the first positive one",
@@ -459,10 +464,18 @@ PATIENTS_SUMMARY: dict[str, str] = {
     "recovery_cd22_after": "day of the last aplastic result",
     "recovery_cd22_by": "day of the first positive one",
     "recovery_cd22_known_on": "day of the result that confirmed it",
+    "recovery_ig_after": "of immunoglobulins, by the definition in force: day of the last value "
+    "below the limit",
+    "recovery_ig_by": "day of the first value from the limit on",
+    "recovery_ig_known_on": "day on which it was known",
+    "recovery_ig_early": "yes where that was before the month that the study calls early; no where "
+    "the patient was followed so long without; else empty. Known only later: no group of a fixed "
+    "model",
     "mrd_first_negative": "day of the first marrow after infusion 1 called NEG",
-    "mrd_last_call": "call of the last marrow",
+    "mrd_last_call": "call of the last marrow; of several of a day the worst",
     "mrd_last_day": "its day",
-    "cd19_baseline": "antigen status of CD19 on the baseline's blasts",
+    "cd19_baseline": "antigen status of CD19 on the blasts of the specimen that the sheet calls "
+    "baseline",
     "cd22_baseline": "antigen status of CD22 on them",
     "cd19_change": "change of CD19 at the last marrow whose blasts have one",
     "cd22_change": "change of CD22",
@@ -506,7 +519,8 @@ ADTTE: dict[str, str] = {
     "ADT": "date of event or censoring; empty where only days are known",
     "AVAL": "time from the origin",
     "AVALU": "its unit: DAYS or MONTHS",
-    "CNSR": "0 for an event, 1 for a censored patient, 2 for one with a competing event",
+    "CNSR": "0 for an event; 1 for the end of observation, 2 for a competing event, 3 for a "
+    "transplantation that ends follow-up",
     "EVENT": "1 for an event, else 0, as R and lifelines take it",
     "EVNTDESC": "what happened",
     "SRCDOM": "table that it is from",
@@ -527,6 +541,27 @@ LANDMARK: dict[str, str] = {
     "paramcd": "parameter code",
     "time": "time from the landmark",
     "event": "1 for an event, else 0",
+}
+
+_IN_DAYS = (
+    "DAY", "ADY", "INFDAY", "INF2DY", "at", "person_time", "tstart", "tstop", "time", "tmax",
+    "tlast", "auc_to", "half_life", "after", "by", "known_on", "persists_after", "persists_until",
+    "persists_cibmtr", "infusion_2_day", "relapse_day", "death_day", "last_follow_up_day",
+    "mrd_first_negative", "mrd_last_day",
+    *(f"{name}_{n}" for name in ("tmax", "persists_after", "persists_until") for n in (1, 2)),
+    *(f"recovery_{of}_{end}" for of in ("cd19", "cd22", "ig") for end in ("after", "by")),
+    *(f"recovery_{of}_known_on" for of in ("cd19", "cd22", "ig")),
+)  # fmt: skip
+
+#: Units of the outcome tables of a run.
+OUTCOME_UNITS: dict[str, str] = {
+    **dict.fromkeys(_IN_DAYS, "days"),
+    **dict.fromkeys(("AVAL", "NET", "CI_LO", "CI_HI", "LOD", "LOQ", "cmax", "clast"), "as AVALU"),
+    **dict.fromkeys(("auc", "auc_half_loq"), "AVALU times days"),
+    **dict.fromkeys(("cmax_1", "cmax_2"), "as cmax of courses.csv"),
+    **dict.fromkeys(("auc_1", "auc_2"), "as auc of courses.csv"),
+    **dict.fromkeys(("DOSE19", "DOSE22"), "cells/kg"),
+    "AGE": "years",
 }
 
 DICTIONARY: dict[str, str] = {

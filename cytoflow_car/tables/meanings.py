@@ -57,6 +57,7 @@ ANTIGEN_CHANGES: dict[str, str] = {
 RECOVERY_STATES: dict[str, str] = {
     "APLASIA": "the last results are aplastic",
     "UNCONFIRMED": "the last results are not, but too few in a row to confirm it",
+    "NEVER_APLASTIC": "no result is aplastic: nothing was lost that could come back",
     "RECOVERED": "confirmed",
     "UNKNOWN": "no result says anything",
 }
@@ -209,6 +210,8 @@ COURSE_FLAGS: dict[str, str] = {
     "quantified one",
     "AUC_TO_TLAST": "results at the end of the window are below the limit of quantification; "
     "the exposure ends with the last quantified one",
+    "EMBEDDED_BLQ": "results below the limit of quantification between quantified ones count as "
+    "missing; auc_half_loq has half the limit for them",
     "AUC_TRUNCATED_BY_INFUSION": "the next infusion came within the window, and ends the exposure",
     "AUC_START_ASSUMED": "no result on day 0, on which 0 was assumed",
     "HALF_LIFE_TOO_FEW": "too few results after the peak, or they do not fall",
@@ -219,13 +222,18 @@ COURSE_FLAGS: dict[str, str] = {
     "NEGATIVE_ONCE": "one negative result alone stands for the end of persistence",
     "NEGATIVE_UNCONFIRMED": "fewer negative results at the end than were asked for; "
     "persistence is censored",
-    "NEVER_APLASTIC": "no aplastic result before the recovery",
+    "TRACE_AFTER": "above background but below the limit of detection after the end of persistence",
+    "DOUBLE_RESULT": "several results of a day: one that detects counts before one that does not, "
+    "then the one with more cells; of residual disease the worst",
     "LOST_AGAIN": "aplastic again after a confirmed recovery",
     "TRANSIENT": "a positive result that the next one did not confirm",
 }
 
 #: Flags of a survival analysis.
 SURVIVAL_FLAGS: dict[str, str] = {
+    "UNMEASURED": "of so many patients nobody knows whether they became it; they count as not",
+    "NEVER_LOST": "so many patients were never without it, and cannot recover it; they count as "
+    "not recovered",
     "FEW_EVENTS": "fewer events than 10, or what the setting says: hardly more than an indication",
     "WITHOUT_VALUE": "so many patients have no value of the group, and were left out",
     "IMMORTAL_TIME": "it was known only after the origin, and was allowed nevertheless: the "

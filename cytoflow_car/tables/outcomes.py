@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date, timedelta
+from math import floor
 
 import pandas as pd
 
@@ -77,7 +79,7 @@ def adtte_frame(
     endpoints: Sequence[Endpoint],
     sources: Mapping[str, EndpointSource],
     unit: str,
-    dates: Mapping[str, tuple[str, Mapping[float, str]]] | None = None,
+    origins: Mapping[str, date] | None = None,
 ) -> pd.DataFrame:
     """Return one row a patient and endpoint, columns `ADTTE`.
 
@@ -85,8 +87,8 @@ def adtte_frame(
     ----------
     unit
         ``days`` or ``months``.
-    dates
-        By patient, the date of the origin and that of each time that is known.
+    origins
+        By patient, the date of the origin where it is known; `unit` is then ``days``.
     """
     rows = []
     for endpoint in endpoints:
@@ -94,20 +96,20 @@ def adtte_frame(
         for item in endpoint.follow_ups:
             competing = item.event in endpoint.competing and bool(item.event)
             is_event = bool(item.event) and not competing
-            start, known = (dates or {}).get(item.patient_id, ("", {}))
+            start = (origins or {}).get(item.patient_id)
             rows.append(
                 {
                     "STUDYID": study,
                     "USUBJID": item.patient_id,
                     "PARAMCD": endpoint.name,
                     "PARAM": source.title,
-                    "STARTDT": start,
-                    "ADT": known.get(item.time, ""),
+                    "STARTDT": "" if start is None else str(start),
+                    "ADT": "" if start is None else str(start + timedelta(days=floor(item.time))),
                     "AVAL": item.time,
                     "AVALU": unit.upper(),
-                    "CNSR": 0 if is_event else 2 if competing else 1,
+                    "CNSR": 0 if is_event else 2 if competing else 3 if item.ended_by else 1,
                     "EVENT": int(is_event),
-                    "EVNTDESC": item.event or "censored",
+                    "EVNTDESC": item.event or item.ended_by or "censored",
                     "SRCDOM": source.table,
                     "SRCVAR": source.column,
                     "SRCSEQ": source.rows.get(item.patient_id),
@@ -142,7 +144,7 @@ def tv_frame(endpoints: Sequence[Endpoint], becomings: Sequence[Becoming]) -> pd
 
 def _risk_table(endpoint: Endpoint, becomings: Sequence[Becoming]) -> RiskTable:
     start = {item.patient_id: {own.name: 0.0 for own in becomings} for item in endpoint.follow_ups}
-    changes = [change for own in becomings for change in own.changes]
+    changes = [change for own in becomings for change in own.changes_of(endpoint.follow_ups)]
     return build_rows(endpoint.censored_at_competing, start, changes)
 
 
@@ -162,7 +164,8 @@ def landmark_frame(
         left = [item for item in follow_ups if item.time > at]
         for own in becomings:
             start = {item.patient_id: 0.0 for item in follow_ups}
-            taken = take_landmark(follow_ups, start, own.changes, own.name, at)
+            changes = own.changes_of(follow_ups)
+            taken = take_landmark(follow_ups, start, changes, own.name, at)
             values[own.name] = taken.covariate.values
         rows.extend(
             {

@@ -91,7 +91,8 @@ def test_below_the_loq_is_zero_before_missing_between_and_missing_after() -> Non
     found = course((0, 0, 80, 0, 60, 15, 0))
     expected = 4 * 80 / 2 + 7 * 20 / math.log(80 / 60) + 7 * 45 / math.log(60 / 15)
     assert found.auc.value == pytest.approx(expected)
-    assert ("AUClast", 21, ("AUC_TO_TLAST",)) == (found.auc.name, found.auc_to, found.auc.flags)
+    flags = ("AUC_TO_TLAST", "EMBEDDED_BLQ")
+    assert ("AUClast", 21, flags) == (found.auc.name, found.auc_to, found.auc.flags)
     assert 21 == found.tlast.value
     half = follow_course(
         series(DAYS, (0, 0, 80, 0, 60, 15, 0)),
@@ -182,6 +183,23 @@ def test_two_results_on_one_day_are_an_error() -> None:
         follow_course(series((0, 3, 3), (0, 1, 2)), unit="%")
     with pytest.raises(OutcomeError, match="QUANTIFIED with value None"):
         follow_course([SeriesPoint(1, Status.QUANTIFIED)], unit="%")
+
+
+def test_what_was_drawn_before_an_infusion_is_no_peak_after_it() -> None:
+    days, values = (0, 7, 14, 28), (90, 20, 10, 5)
+    first, *later = series(days, values)
+    found = follow_course([replace(first, timing="pre"), *later], unit="%")
+    assert (found.cmax.value, found.tmax.value, found.n_quantified) == (20, 7, 3)
+    # But the curve begins there.
+    assert found.auc.value == course(values, days).auc.value
+    both = [replace(first, timing="pre"), replace(first, value=30.0, timing="post"), *later]
+    assert follow_course(both, unit="%").cmax.value == 30
+    # Of the next infusion's day, what was drawn before it still belongs here.
+    last = [
+        replace(later[2], timing=timing, value=value)
+        for timing, value in (("pre", 40.0), ("post", 80.0))
+    ]
+    assert follow_course([*later[:2], *last], unit="%", next_infusion=28).cmax.value == 40
 
 
 def test_order_does_not_matter() -> None:

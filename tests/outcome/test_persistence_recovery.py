@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from cytoflow_car.model.measurement import Status
@@ -49,12 +51,22 @@ def results(text: str) -> list[SeriesPoint]:
         ("+nn", 10, None, ()),
         ("--", None, 10, ("NEVER_DETECTED",)),
         ("in", None, None, ("NO_RESULTS",)),
+        ("++--t", 20, 30, ("TRACE_AFTER",)),
     ],
 )
 def test_persistence_ends_between_results(
     text: str, after: float | None, by: float | None, flags: tuple[str, ...]
 ) -> None:
     assert Persistence("interval", after, by, flags) == persistence(results(text))
+
+
+def test_a_negative_by_another_reagent_is_told() -> None:
+    reagents = ("CD19-Fc", "CD19-Fc", "anti-FMC63")
+    points = [
+        replace(point, car_reagent=reagent)
+        for point, reagent in zip(results("++-"), reagents, strict=True)
+    ]
+    assert persistence(points).flags == ("NEGATIVE_ONCE", "SERIES_BREAK:car_reagent")
 
 
 def test_a_second_negative_may_be_asked_for() -> None:
@@ -96,7 +108,9 @@ def aplasia(*values: float | None, definition: RecoveryDefinition = PERCENT) -> 
         ((0.1, 5), RecoveryState.UNCONFIRMED, 10, 20, None, ()),
         ((0.1, 5, 0.1), RecoveryState.APLASIA, 30, None, None, ("TRANSIENT",)),
         ((0.1, None), RecoveryState.APLASIA, 10, None, None, ()),
-        ((5, 6), RecoveryState.RECOVERED, None, 10, 20, ("NEVER_APLASTIC",)),
+        # What was never lost cannot come back, and what is there before it is lost is no recovery.
+        ((5, 6), RecoveryState.NEVER_APLASTIC, None, None, None, ()),
+        ((6, 5, 0.1, 0.1, 5, 6), RecoveryState.RECOVERED, 40, 50, 60, ()),
         ((None,), RecoveryState.UNKNOWN, None, None, None, ()),
     ],
 )
@@ -108,7 +122,23 @@ def test_recovery_is_known_when_a_second_result_confirms_it(
     known_on: float | None,
     flags: tuple[str, ...],
 ) -> None:
-    assert Recovery("test", state, after, by, known_on, flags) == aplasia(*values)
+    found = aplasia(*values)
+    assert Recovery("test", state, after, by, known_on, flags, found.changes) == found
+
+
+def test_a_recovery_may_be_lost_and_come_again() -> None:
+    found = aplasia(0.1, 5, 6, 0.1, 7, 0.2, 8, 9)
+    assert found.changes == ((30, True), (40, False), (80, True))
+    assert (found.after, found.by, found.known_on, found.flags) == (10, 20, 30, ("LOST_AGAIN",))
+
+
+def test_a_change_of_the_panel_within_an_interval_is_told() -> None:
+    values = (0.1, 0.1, 5, 6)
+    points = [
+        SeriesPoint(10.0 * k, Status.QUANTIFIED, value, panel_version="B-1" if k < 3 else "B-2")
+        for k, value in enumerate(values, 1)
+    ]
+    assert find_recovery(points, PERCENT).flags == ("SERIES_BREAK:panel_version",)
 
 
 @pytest.mark.parametrize(
@@ -122,7 +152,7 @@ def test_recovery_is_known_when_a_second_result_confirms_it(
 def test_definitions_at_their_thresholds(name: str, aplastic: float, recovered: float) -> None:
     definition = DEFINITIONS[name]
     assert RecoveryState.APLASIA is aplasia(aplastic, definition=definition).state
-    assert RecoveryState.UNCONFIRMED is aplasia(recovered, definition=definition).state
+    assert RecoveryState.UNCONFIRMED is aplasia(aplastic, recovered, definition=definition).state
 
 
 def test_an_insensitive_negative_tells_nothing_of_aplasia() -> None:

@@ -5,54 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
+from hand_written import b_cell, car, frame, row
 from outcome_sums import differing, sums
 
 from cytoflow_car.cli import cli
 from cytoflow_car.study.cohort_outcome import CohortOutcome, summarise_cohort, write_cohort
-from cytoflow_car.tables.columns import MEASUREMENTS
 
 # The worked example of the kinetics: days and percents.
 DAYS, PERCENTS = (0, 3, 7, 10, 14, 21, 28), (0, 2, 80, 120, 60, 15, 3)
-_NUMBERS = ("value", "value_net", "ci_low", "ci_high", "lod", "loq", "day")
-
-
-def row(patient: str, day: float, measurement: str, value: float | None, **more: object) -> dict:
-    """Return a row of the measurements of a run."""
-    status = "NOT_DONE" if value is None else "QUANTIFIED" if value else "NOT_DETECTED"
-    return {
-        "sample_id": f"{patient}_{measurement}_{day:g}_{more.get('car_target', '')}",
-        "specimen_id": f"{patient}_{day:g}",
-        "patient_id": patient,
-        "specimen": "PB",
-        "day": float(day),
-        "use": "report",
-        "template": "car_t_pb",
-        "template_version": "1.0.0",
-        "panel_version": "T-1",
-        "measurement": measurement,
-        "value": value,
-        "unit": "%",
-        "lod": 0.01,
-        "loq": 0.05,
-        "status": status,
-        **more,
-    }
-
-
-def car(patient: str, day: float, value: float | None, **more: object) -> dict:
-    more = {"car_target": "CD19", "car_reagent": "CD19-Fc", **more}
-    return row(patient, day, "car_t_percent_of_t", value, **more)
-
-
-def b_cell(patient: str, day: float, value: float) -> dict:
-    return row(
-        patient, day, "b_cell_cd19_percent_of_nucleated", value, specimen="BM", loq=0.5, lod=0.1
-    )
-
 
 ROWS = [
     *(car("P1", day, value) for day, value in zip(DAYS, PERCENTS, strict=True)),
@@ -89,11 +52,7 @@ def write_run(folder: Path, rows: Sequence[dict] = ROWS) -> tuple[Path, Path]:
     (study / "samples.csv").write_text(SHEET, encoding="utf-8")
     (study / "patients.csv").write_text(PATIENTS, encoding="utf-8")
     (study / "infusions.csv").write_text(INFUSIONS, encoding="utf-8")
-    table = pd.DataFrame(rows).reindex(columns=list(MEASUREMENTS))
-    for name in table.columns:
-        table[name] = pd.to_numeric(table[name]) if name in _NUMBERS else table[name].fillna("")
-    table["infusion"] = np.nan
-    table.to_parquet(results / "measurements.parquet")
+    frame(rows).to_parquet(results / "measurements.parquet")
     files = "sample_id,role,use,path,dataset,sha256,from_results\n"
     files += "P1_PB_d1_T,specimen,report,fcs/a.fcs,,,../study/fcs/a.fcs\n"
     (results / "files.csv").write_text(files, encoding="utf-8")
@@ -181,7 +140,9 @@ def test_peaks_of_both_infusions_are_correlated_where_both_are_known(found: Coho
 def test_a_patient_without_follow_up_is_told_and_stays_in_the_summary(
     found: CohortOutcome,
 ) -> None:
-    assert found.left_out == ("P3",)
+    assert {(item.endpoint, item.patient_id, item.why) for item in found.left_out} == {
+        (code, "P3", "no row in patients.csv") for code in ("LFS", "OS", "TTBCR")
+    }
     summary = found.frames["patients_summary.csv"][0]
     assert summary["USUBJID"].tolist() == ["P1", "P2", "P3"]
 
@@ -192,13 +153,20 @@ def test_baseline_facts_hold_nothing_of_later(found: CohortOutcome) -> None:
         7, "mutated", 2e6, 3e6, 30,
     ]  # fmt: skip
     assert not {"RESPONSE", "RELAPSE"} & set(adsl.columns)
+    summary = found.frames["patients_summary.csv"][0].set_index("USUBJID")
+    # What was measured later is no baseline, though it be the first that there is.
+    assert (summary["cd19_baseline"] == "").all()
 
 
-def test_results_have_no_day_0_as_cdisc_counts(found: CohortOutcome) -> None:
+def test_results_have_no_day_0_as_cdisc_counts(found: CohortOutcome, tmp_path: Path) -> None:
     adcp = found.frames["adcp.csv"][0]
     assert (adcp["ADY"] == adcp["DAY"] + 1).all()
     # Rows that are not reported are in no table.
     assert len(adcp) == len(ROWS) - 1
+    half_days = [car("P1", -0.5, 1.0), car("P1", 14.5, 1.0)]
+    study, results = write_run(tmp_path, half_days)
+    adcp = summarise_cohort(results, study).frames["adcp.csv"][0]
+    assert adcp["ADY"].tolist() == [-1, 15]
 
 
 def test_a_result_is_told_its_day_after_its_own_infusion(tmp_path: Path) -> None:
@@ -220,10 +188,66 @@ def test_residual_disease_is_first_negative_after_an_infusion(tmp_path: Path) ->
         row("P1", day, "blast_percent_of_nucleated", 1.0, specimen="BM", call=call)
         for day, call in calls.items()
     ]
-    study, results = write_run(tmp_path, [*ROWS, *blasts])
+    # A call of a day that nobody knows is not the last; of two of a day the worst counts.
+    nowhen = row("P1", 0, "blast_percent_of_nucleated", 1.0, specimen="BM", call="POS_QUANT")
+    twice = [
+        row("P2", 30, "blast_percent_of_nucleated", 1.0, specimen="BM", call=call)
+        for call in ("POS_BELOW_LOQ", "NEG")
+    ]
+    rows = [*ROWS, *blasts, {**nowhen, "day": None}, *twice]
+    study, results = write_run(tmp_path, rows)
     summary = summarise_cohort(results, study).frames["patients_summary.csv"][0]
     own = summary.set_index("USUBJID").loc["P1"]
     assert (own["mrd_first_negative"], own["mrd_last_call"], own["mrd_last_day"]) == (60, "NEG", 90)
+    other = summary.set_index("USUBJID").loc["P2"]
+    assert other["mrd_last_call"] == "POS_BELOW_LOQ" and pd.isna(other["mrd_first_negative"])
+    assert "DOUBLE_RESULT of residual disease" in other["flags"]
+
+
+def fluid(patient: str, day: float, status: str, infusion: int = 1) -> dict:
+    more = {"specimen": "CSF", "status": status, "infusion": infusion}
+    return car(patient, day, 1.0, **more)
+
+
+@pytest.mark.parametrize(
+    ("rows", "told"),
+    [
+        ([fluid("P1", 14, "NOT_DONE"), fluid("P1", 28, "INSUFFICIENT")], ""),
+        ([fluid("P1", 14, "NOT_DETECTED"), fluid("P1", 28, "FAILED")], "no"),
+        ([fluid("P1", 14, "NOT_DETECTED"), fluid("P1", 28, "DETECTED_BELOW_LOD")], "trace"),
+        ([fluid("P1", 14, "NOT_DETECTED"), fluid("P1", 28, "DETECTED_BELOW_LOQ")], "yes"),
+        # Before the infusion there was nothing to find.
+        ([fluid("P1", -2, "NOT_DETECTED", infusion=0)], ""),
+    ],
+)
+def test_cells_in_fluid_are_missing_only_where_a_result_could_tell(
+    tmp_path: Path, rows: list[dict], told: str
+) -> None:
+    study, results = write_run(tmp_path, [*ROWS, *rows])
+    summary = summarise_cohort(results, study).frames["patients_summary.csv"][0]
+    assert summary.set_index("USUBJID").loc["P1", "csf_car_t"] == told
+
+
+def test_the_summary_follows_the_convention_of_persistence_in_force(tmp_path: Path) -> None:
+    study, results = write_run(tmp_path)
+    told = []
+    for text in ("", 'persistence = "cibmtr"', "persistence_negatives = 3"):
+        (study / "study.toml").write_text(f"[definitions]\n{text}\n", encoding="utf-8")
+        summary = summarise_cohort(results, study).frames["patients_summary.csv"][0]
+        told.append(summary.set_index("USUBJID").loc["P2", "persists_until_1"])
+    assert told[:2] == [20, 14] and pd.isna(told[2])
+
+
+def test_dates_are_told_where_they_are_known(tmp_path: Path) -> None:
+    study, results = write_run(tmp_path)
+    (study / "infusions.csv").write_text(
+        "patient_id,infusion,car_target,infused_on\nP1,1,CD19,2024-01-01\nP2,1,CD19,2024-02-01\n",
+        encoding="utf-8",
+    )
+    adtte = summarise_cohort(results, study).frames["adtte.csv"][0]
+    own = adtte[adtte["PARAMCD"] == "LFS"].set_index("USUBJID")
+    assert own.loc["P2", ["STARTDT", "ADT"]].tolist() == ["2024-02-01", "2024-08-19"]
+    assert own.loc["P1", ["STARTDT", "ADT"]].tolist() == ["2024-01-01", "2025-02-04"]
 
 
 def test_a_result_is_told_the_window_that_its_day_lies_in(tmp_path: Path) -> None:
@@ -259,7 +283,7 @@ def test_the_command_finds_the_study_and_refuses_the_results_folder(tmp_path: Pa
     asked = ["outcome", str(results), "--out"]
     done = runner.invoke(cli, [*asked, str(tmp_path / "o"), "--at", "365"])
     assert done.exit_code == 0, done.output
-    assert "without follow-up in patients.csv: P3" in done.output
+    assert "left out of LFS, OS, TTBCR: P3 (no row in patients.csv)" in done.output
     inside = runner.invoke(cli, [*asked, str(results / "outcome")])
     assert inside.exit_code == 2 and "results folder" in inside.output
     study.rename(tmp_path / "moved")
