@@ -43,6 +43,7 @@ from cytoflow_car.tables.columns import (
     COURSES,
     HISTOGRAMS,
     LANDMARK,
+    MEASUREMENTS,
     OUTCOME_UNITS,
     PATIENTS_SUMMARY,
     RECOVERIES,
@@ -93,10 +94,11 @@ def find_study(results: Path) -> Path:
     """
     try:
         files = pd.read_csv(results / "files.csv", dtype=str, keep_default_na=False)
-    except OSError as fault:
+    except (OSError, ValueError) as fault:
         raise StudyError(
             "it holds no files.csv", where=results.name, expected="the folder of a run"
         ) from fault
+    _check_columns(files, ("path", "from_results"), f"{results.name}/files.csv")
     for path, way in zip(files["path"], files["from_results"], strict=True):
         if way.endswith(path):
             folder = (results / way.removesuffix(path)).resolve()
@@ -137,10 +139,7 @@ def summarise_cohort(
         Courses or follow-ups that cannot be.
     """
     study = read_study(folder or find_study(results))
-    try:
-        measured = pd.read_parquet(results / "measurements.parquet")
-    except (OSError, ValueError) as fault:
-        raise StudyError("it holds no measurements.parquet", where=results.name) from fault
+    measured = _read_measurements(results)
     definitions = study.definitions
     courses = follow_courses(measured, study)
     if landmarks is None:
@@ -197,13 +196,14 @@ def summarise_cohort(
     }
     own = {item.name: f"1 from when {item.name} was known, else 0" for item in becomings}
     run, from_patients = "measurements of the run", "patients.csv"
+    adcp = ADCP | dict.fromkeys(study.extra_columns, "column of the sheet")
     frames: dict[str, tuple[pd.DataFrame, Mapping[str, str], str]] = {
         "patients_summary.csv": (
             _frame(summary_rows(study, patients, measured, courses), PATIENTS_SUMMARY),
             PATIENTS_SUMMARY, f"{run}, {from_patients}",
         ),
         "adsl.csv": (_frame(adsl_rows(study, name, patients), ADSL), ADSL, from_patients),
-        "adcp.csv": (_frame(adcp_rows(study, name, measured), ADCP), ADCP, run),
+        "adcp.csv": (_frame(adcp_rows(study, name, measured), adcp), adcp, run),
         "courses.csv": (_frame(course_rows(courses), COURSES), COURSES, run),
         "recoveries.csv": (_frame(recovery_rows(courses), RECOVERIES), RECOVERIES, run),
         "adtte.csv": (
@@ -227,6 +227,26 @@ def summarise_cohort(
         asked,
         _read_histograms(results),
     )
+
+
+def _read_measurements(results: Path) -> pd.DataFrame:
+    try:
+        measured = pd.read_parquet(results / "measurements.parquet")
+    except (OSError, ValueError) as fault:
+        raise StudyError("it holds no measurements.parquet", where=results.name) from fault
+    _check_columns(measured, tuple(MEASUREMENTS), f"{results.name}/measurements.parquet")
+    return measured
+
+
+def _check_columns(table: pd.DataFrame, needed: Sequence[str], where: str) -> None:
+    missing = [name for name in needed if name not in table.columns]
+    if missing:
+        raise StudyError(
+            f"no column {', '.join(missing)}",
+            where=where,
+            expected="the results of this version",
+            advice="Run the study again",
+        )
 
 
 def _read_histograms(results: Path) -> pd.DataFrame:

@@ -240,6 +240,7 @@ def adcp_rows(study: Study, name: str, measured: pd.DataFrame) -> Iterator[Row]:
             "GATE_VERSION": f"{item['template']} {item['template_version']}",
             "GATE_SHA256": item["gate_sha256"],
             "FCS_SHA256": item["file_sha256"],
+            **{column: item.get(column) for column in study.extra_columns},
         }
 
 

@@ -12,6 +12,7 @@ from hand_written import b_cell, car, frame, row
 from outcome_sums import differing, sums
 
 from cytoflow_car.cli import cli
+from cytoflow_car.errors import StudyError
 from cytoflow_car.study.cohort_outcome import CohortOutcome, summarise_cohort, write_cohort
 
 # The worked example of the kinetics: days and percents.
@@ -265,6 +266,27 @@ def test_a_result_is_told_the_window_that_its_day_lies_in(tmp_path: Path) -> Non
     assert told[("P1", 12)] == "D14"
     # Day 40 of infusion 1 is day 10 of infusion 2.
     assert told[("P2", 40)] == "C2 D10"
+
+
+def test_columns_of_the_sheet_pass_through(tmp_path: Path) -> None:
+    study, results = write_run(tmp_path)
+    sheet = SHEET.replace("tube\n", "tube,x_arm\n").replace(",T\n", ",T,one\n")
+    (study / "samples.csv").write_text(sheet, encoding="utf-8")
+    table = pd.read_parquet(results / "measurements.parquet").assign(x_arm="one")
+    table.to_parquet(results / "measurements.parquet")
+    found = summarise_cohort(results, study)
+    assert (found.frames["adcp.csv"][0]["x_arm"] == "one").all()
+
+
+def test_results_of_another_version_are_named(tmp_path: Path) -> None:
+    study, results = write_run(tmp_path)
+    table = pd.read_parquet(results / "measurements.parquet").drop(columns="value_net")
+    table.to_parquet(results / "measurements.parquet")
+    with pytest.raises(StudyError, match="no column value_net"):
+        summarise_cohort(results, study)
+    (results / "files.csv").write_text("", encoding="utf-8")
+    with pytest.raises(StudyError, match=r"no files\.csv"):
+        summarise_cohort(results)
 
 
 def test_every_column_is_in_the_dictionary(found: CohortOutcome, tmp_path: Path) -> None:
