@@ -129,16 +129,22 @@ def _number_row(line: Line, place: str) -> Row:
         events += [" of ", number(line, "n_denominator", rounded=False)]
     name = element("span", name_of(line), element("br"), element("code", line["measurement"]))
     antigen = [line["antigen_status"], line["antigen_change"]]
+    ends = ("net_ci_low", "net_ci_high") if is_net(line) else ("ci_low", "ci_high")
     return [
         name,
         Cell((number(line, "value_reported", rounded=False, unit=_unit(line)),), "amount"),
         Cell(joined([status(line), *antigen]), "short"),
-        Cell(interval(line, "ci_low", "ci_high"), "amount"),
+        Cell(interval(line, *ends), "amount"),
         Cell(events, "amount"),
         Cell((number(line, "lod"),), "amount"),
         Cell((number(line, "loq"),), "amount"),
         Cell(doubts(line.flags, place, MEASUREMENT_FLAGS)),
     ]
+
+
+def is_net(line: Line) -> bool:
+    """Tell whether what is reported is without background: of densities, not of shares."""
+    return bool(line["value_net"]) and line["unit"] not in ("%", "cells/uL")
 
 
 def _quality(key: tuple[str, str], patient: PatientContents) -> Iterator[Content]:
