@@ -292,7 +292,7 @@ def _survival(run: RunContents) -> Iterator[Content]:
     yield element(
         "p",
         "Probabilities of survival and incidence are from 0 to 1; a hazard ratio above 1 is a "
-        "higher hazard. Times are days from infusion 1. At risk are patients who were "
+        f"higher hazard. Times are days from {run.origin}. At risk are patients who were "
         "followed up to that day, the day itself included.",
     )
     rows: list[Row] = []

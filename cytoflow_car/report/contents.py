@@ -25,6 +25,15 @@ class InfusionMark:
 
 
 @dataclass(frozen=True, slots=True)
+class Threshold:
+    """A value of a measurement that a definition in force names."""
+
+    measurement: str
+    value: float
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
 class PatientContents:
     """What is known of a patient.
 
@@ -41,7 +50,7 @@ class PatientContents:
     infusions
         The first one first.
     events
-        Days from infusion 1, by what happened; without an outcome folder.
+        Days from infusion 1, by what happened; empty without the study folder.
     summary
         Row of ``patients_summary.csv``; None without an outcome folder.
     """
@@ -81,6 +90,10 @@ class RunContents:
         Patients of whom the outcome folder says so.
     version
         Of the program that writes the report.
+    origin
+        What the times of `statistics` count from.
+    aplasia
+        Up to where B cells of the marrow are aplastic; None where the study folder is not at hand.
     """
 
     name: str
@@ -94,3 +107,5 @@ class RunContents:
     follow_ups: tuple[Line, ...]
     without_follow_up: tuple[str, ...]
     version: str
+    origin: str = "infusion 1"
+    aplasia: Threshold | None = None

@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 from xml.etree.ElementTree import Element
 
-from cytoflow_car.report.contents import InfusionMark
+from cytoflow_car.report.contents import Threshold
 from cytoflow_car.report.html import element
 from cytoflow_car.tables.cells import Line
 
-_WIDTH, _HEIGHT = 700, 330
-_LEFT, _RIGHT, _TOP, _BOTTOM = 62, 16, 46, 62
-#: What tells series apart: shape and dashes, and colour on top of it.
-_LOOKS = (
-    ("circle", "", "#0b4f9e"),
-    ("square", "6 3", "#9a3400"),
-    ("triangle", "2 3", "#2d6a2d"),
-    ("diamond", "8 3 2 3", "#6a2d6a"),
-    ("cross", "1 2", "#444444"),
-)
+_WIDTH, _BODY = 700, 222
+_LEFT, _RIGHT, _AXIS = 62, 16, 44
+#: Of a row of labels above and of keys below, and of a letter at the most.
+_ROW, _LETTER = 16, 7.2
+_INK, _EVENT = "#1a1a1a", "#9a0000"
+_THRESHOLD = "9 3"
+
+
+class SeriesLook(NamedTuple):
+    """Shape of the points, dashes of the line, and colour; × stands for no number, never here."""
+
+    shape: str
+    dashes: str
+    colour: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +35,9 @@ class ChartPoint:
     Attributes
     ----------
     value
-        None where there is no number: it is marked at the foot.
+        Above 0; None where there is no number: it is marked at the foot.
     quantified
-        Filled; else open.
+        Filled and joined to its neighbours; else open, and the line breaks.
     limit
         The value is an upper limit of what was not seen.
     told
@@ -54,31 +59,50 @@ class Series:
     """Results of one kind, by day."""
 
     name: str
+    look: SeriesLook
     points: tuple[ChartPoint, ...]
+
+    @property
+    def has_numbers(self) -> bool:
+        """Whether anything can be drawn but × at the foot."""
+        return any(point.value for point in self.points)
+
+
+@dataclass(frozen=True, slots=True)
+class DayMark:
+    """What happened on a day: an infusion, or a relapse or death."""
+
+    day: float
+    words: str
+    is_event: bool = False
 
 
 def draw_course(
-    title: str, unit: str, series: Sequence[Series], infusions: Sequence[InfusionMark]
+    title: str,
+    unit: str,
+    series: Sequence[Series],
+    marks: Iterable[DayMark],
+    threshold: Threshold | None = None,
 ) -> Element:
-    """Draw courses with infusions as vertical lines.
+    """Draw courses with what happened as vertical lines.
 
     Filled points are quantified, open ones are not; a stroke down from a point says that it is an
-    upper limit, × at the foot that there is no number.
+    upper limit, × at the foot that there is no number. Only quantified points without another
+    result between them are joined.
     """
-    days = [point.day for own in series for point in own.points]
-    days += [item.day for item in infusions if item.day is not None]
+    marks = sorted(marks, key=lambda mark: mark.day)
+    days = [point.day for own in series for point in own.points] + [mark.day for mark in marks]
     first, last = min([*days, 0.0]), max([*days, 1.0])
-    values = [
-        point.value
-        for own in series
-        for point in own.points
-        if point.value is not None and point.value > 0
-    ]
+    values = [point.value for own in series for point in own.points if point.value]
+    values += [threshold.value] if threshold is not None else []
     low = math.floor(math.log10(min(values))) if values else -1
     high = math.ceil(math.log10(max(values))) if values else 1
     if low == high:
         low -= 1
     plot = _Plot(first, last, low, high)
+    labels = list(plot.labels(marks))
+    plot = replace(plot, top=32.0 + _ROW * max((row for *_, row in labels), default=0))
+    keys = [_Key(own.name, own.look) for own in series]
     children = [
         element("title", title),
         element(
@@ -88,34 +112,61 @@ def draw_course(
         ),
         *plot.axes(unit),
     ]
-    for item in infusions:
-        if item.day is not None:
-            children += plot.infusion(item)
-    for number, own in enumerate(series):
-        look = _LOOKS[number % len(_LOOKS)]
-        children += plot.series(own, *look)
-        x = _LEFT + 8 + number * 160
-        children += [_shape(look[0], x, _HEIGHT - 12, look[2], look[2])]
-        children += [element("text", own.name, x=f"{x + 11}", y=f"{_HEIGHT - 8}")]
+    for mark, x, anchor, row in labels:
+        children += plot.mark(mark, x, anchor, row)
+    if threshold is not None:
+        y = f"{plot.y(threshold.value):.1f}"
+        right = f"{_WIDTH - _RIGHT}"
+        children.append(_line(f"{_LEFT}", y, right, y, _INK, _THRESHOLD, class_="threshold"))
+        keys.append(_Key(threshold.words, None))
+    for own in series:
+        children += plot.series(own)
+    placed, bottom = _place_keys(keys, plot.foot + _AXIS + 6)
+    children += placed
     return element(
         "svg",
         *children,
-        viewBox=f"0 0 {_WIDTH} {_HEIGHT}",
+        viewBox=f"0 0 {_WIDTH} {bottom:g}",
         width=f"{_WIDTH}",
-        height=f"{_HEIGHT}",
+        height=f"{bottom:g}",
         role="img",
         aria_label=title,
     )
 
 
+class _Key(NamedTuple):
+    """An entry of the legend; without a look it is the threshold."""
+
+    name: str
+    look: SeriesLook | None
+
+
+def _place_keys(keys: Sequence[_Key], y: float) -> tuple[list[Element], float]:
+    """Return the legend, in as many rows as it needs, and where it ends."""
+    made: list[Element] = []
+    x = float(_LEFT)
+    for key in keys:
+        wide = 34 + _LETTER * len(key.name)
+        if x > _LEFT and x + wide > _WIDTH - _RIGHT:
+            x, y = float(_LEFT), y + _ROW + 4
+        dashes, colour = (_THRESHOLD, _INK) if key.look is None else key.look[1:]
+        made.append(_line(f"{x:.1f}", f"{y:.1f}", f"{x + 24:.1f}", f"{y:.1f}", colour, dashes))
+        if key.look is not None:
+            made.append(_shape(key.look.shape, x + 12, y, colour, colour))
+        made.append(element("text", key.name, x=f"{x + 30:.1f}", y=f"{y + 4:.1f}", class_="key"))
+        x += wide + 14
+    return made, y + 12
+
+
 @dataclass(frozen=True, slots=True)
 class _Plot:
-    """Days and decades that the axes span."""
+    """Days and decades that the axes span, and where they begin at the top."""
 
     first: float
     last: float
     low: int
     high: int
+    top: float = 0.0
 
     def x(self, day: float) -> float:
         width = _WIDTH - _LEFT - _RIGHT - 12
@@ -123,15 +174,26 @@ class _Plot:
 
     def y(self, value: float) -> float:
         share = (math.log10(value) - self.low) / (self.high - self.low)
-        return self.foot - 14 - share * (self.foot - 14 - _TOP)
+        return self.foot - 14 - share * (self.foot - 14 - self.top)
 
     @property
     def foot(self) -> float:
-        return float(_HEIGHT - _BOTTOM)
+        return self.top + _BODY
+
+    def labels(self, marks: Iterable[DayMark]) -> Iterator[tuple[DayMark, float, str, int]]:
+        """Yield each mark with the place, side and row of its words, which never run together."""
+        ends: list[float] = []
+        for mark in marks:
+            x, wide = self.x(mark.day), _LETTER * len(mark.words)
+            late = x + wide > _WIDTH
+            start = x - wide if late else x
+            row = next((n for n, end in enumerate(ends) if end < start), len(ends))
+            ends[row : row + 1] = [start + wide + 6]
+            yield mark, x, "end" if late else "start", row
 
     def axes(self, unit: str) -> list[Element]:
         right = f"{_WIDTH - _RIGHT}"
-        made = [_line(f"{_LEFT}", f"{self.foot}", right, f"{self.foot}", "#1a1a1a")]
+        made = [_line(f"{_LEFT}", f"{self.foot}", right, f"{self.foot}", _INK)]
         for decade in range(self.low, self.high + 1):
             y = self.y(10.0**decade)
             made.append(_line(f"{_LEFT}", f"{y:.1f}", right, f"{y:.1f}", "#d5d5d5"))
@@ -143,38 +205,36 @@ class _Plot:
         step = _step((self.last - self.first) / 8)
         for index in range(math.ceil(self.first / step), math.floor(self.last / step) + 1):
             x = self.x(index * step)
-            made.append(
-                _line(f"{x:.1f}", f"{self.foot}", f"{x:.1f}", f"{self.foot + 5}", "#1a1a1a")
-            )
+            made.append(_line(f"{x:.1f}", f"{self.foot}", f"{x:.1f}", f"{self.foot + 5}", _INK))
             made.append(_text(f"{index * step:g}", x, self.foot + 18, "middle"))
         made.append(_text("days from infusion 1", _WIDTH - _RIGHT, self.foot + 34, "end"))
         return made
 
-    def infusion(self, item: InfusionMark) -> list[Element]:
-        assert item.day is not None
-        x = self.x(item.day)
-        line = _line(f"{x:.1f}", f"{_TOP - 8}", f"{x:.1f}", f"{self.foot}", "#1a1a1a", "5 4")
-        target = f" ({item.car_target})" if item.car_target else ""
-        late = x > _WIDTH - 120
-        # Every second label is higher, so that two close infusions can be read.
-        y = _TOP - 12 - (0 if item.number % 2 else 14)
-        return [line, _text(f"infusion {item.number}{target}", x, y, "end" if late else "start")]
+    def mark(self, mark: DayMark, x: float, anchor: str, row: int) -> list[Element]:
+        y = self.top - 12 - _ROW * row
+        colour, dashes = (_EVENT, "2 3") if mark.is_event else (_INK, "5 4")
+        top, foot = f"{y + 4:.1f}", f"{self.foot:.1f}"
+        line = _line(f"{x:.1f}", top, f"{x:.1f}", foot, colour, dashes, class_="mark")
+        return [line, _text(mark.words, x, y, anchor)]
 
-    def series(self, own: Series, shape: str, dashes: str, colour: str) -> list[Element]:
-        valued = [(point, point.value) for point in own.points if point.value and point.value > 0]
-        way = " ".join(f"{self.x(point.day):.1f},{self.y(value):.1f}" for point, value in valued)
-        made: list[Element] = []
-        if len(valued) > 1:
-            style = {"stroke_dasharray": dashes} if dashes else {}
-            made.append(
-                element(
-                    "polyline", points=way, fill="none", stroke=colour, stroke_width="1.5", **style
-                )
+    def series(self, own: Series) -> list[Element]:
+        shape, dashes, colour = own.look
+        made = [
+            element(
+                "polyline",
+                points=" ".join(way),
+                fill="none",
+                stroke=colour,
+                stroke_width="1.5",
+                **({"stroke_dasharray": dashes} if dashes else {}),
             )
+            for way in self._ways(own.points)
+            if len(way) > 1
+        ]
         for point in own.points:
             x = self.x(point.day)
-            if not point.value or point.value <= 0:
-                mark = [_shape("cross", x, self.foot - 7, colour, colour)]
+            if not point.value:
+                mark = [_shape("cross", x, self.foot - 7, colour, "none")]
             else:
                 y = self.y(point.value)
                 fill = colour if point.quantified else "#ffffff"
@@ -192,10 +252,21 @@ class _Plot:
                     class_="point",
                     data_sample=line["sample_id"],
                     data_measurement=line["measurement"],
-                    data_told=point.told,
+                    data_told=line["value_reported"],
                 )
             )
         return made
+
+    def _ways(self, points: Iterable[ChartPoint]) -> Iterator[list[str]]:
+        """Yield corners of lines: one ends wherever a point is not quantified."""
+        way: list[str] = []
+        for point in points:
+            if point.quantified and point.value:
+                way.append(f"{self.x(point.day):.1f},{self.y(point.value):.1f}")
+            else:
+                yield way
+                way = []
+        yield way
 
 
 def _shape(shape: str, x: float, y: float, colour: str, fill: str) -> Element:
@@ -213,14 +284,17 @@ def _shape(shape: str, x: float, y: float, colour: str, fill: str) -> Element:
             corners = ((0, -6), (6, 0), (0, 6), (-6, 0))
         case _:
             d = f"M{x - 4:.1f} {y - 4:.1f}l8 8m0 -8l-8 8"
-            return element("path", d=d, **look | {"fill": "none"})
+            return element("path", d=d, **look)
     points = " ".join(f"{x + dx:.1f},{y + dy:.1f}" for dx, dy in corners)
     return element("polygon", points=points, **look)
 
 
-def _line(x1: str, y1: str, x2: str, y2: str, colour: str, dashes: str = "") -> Element:
-    style = {"stroke_dasharray": dashes} if dashes else {}
-    return element("line", x1=x1, y1=y1, x2=x2, y2=y2, stroke=colour, **style)
+def _line(
+    x1: str, y1: str, x2: str, y2: str, colour: str, dashes: str = "", class_: str = ""
+) -> Element:
+    more = {"stroke_dasharray": dashes} if dashes else {}
+    more |= {"class_": class_} if class_ else {}
+    return element("line", x1=x1, y1=y1, x2=x2, y2=y2, stroke=colour, **more)
 
 
 def _text(text: str, x: float, y: float, anchor: str) -> Element:

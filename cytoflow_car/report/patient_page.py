@@ -40,7 +40,7 @@ def patient_page(patient: PatientContents, run: RunContents) -> str:
     """Return the page of one patient of a run."""
     draws = draws_of(patient)
     sections = [
-        ("course", "Course", course_section(patient, draws)),
+        ("course", "Course", course_section(patient, draws, run.aplasia)),
         ("calls", "Calls", [_calls(draws)]),
         ("antigens", "Antigens", _antigens(patient, draws)),
         ("not-done", "What was not done", [_not_done(patient, draws)]),

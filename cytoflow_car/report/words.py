@@ -67,6 +67,15 @@ def has_digits(text: str) -> bool:
     return any(sign.isdigit() for sign in text)
 
 
+def counted(line: Line) -> str:
+    """Return the column of the number that courses count and draw.
+
+    It is without background where a control tells that of a quantified result.
+    """
+    net = line["value_net"]
+    return "value_net" if line["status"] == "QUANTIFIED" and net and float(net) > 0 else "value"
+
+
 def day_of(line: Line) -> str:
     """Return a draw's day, and on a day of infusion whether before or after it."""
     day = line["day"]

@@ -14,11 +14,11 @@ from typing import Any
 
 from cytoflow_car.errors import StudyError
 from cytoflow_car.report.cohort_page import cohort_page
-from cytoflow_car.report.contents import InfusionMark, PatientContents, RunContents
+from cytoflow_car.report.contents import InfusionMark, PatientContents, RunContents, Threshold
 from cytoflow_car.report.patient_page import patient_page
 from cytoflow_car.study.cohort_outcome import find_study
 from cytoflow_car.study.output_folder import refuse_results_folder
-from cytoflow_car.study.records import Study
+from cytoflow_car.study.records import Study, StudyDefinitions
 from cytoflow_car.study.sheet import read_study
 from cytoflow_car.tables.cells import Line, read_lines
 
@@ -157,8 +157,21 @@ def _read_run(
         follow_ups=() if outcomes is None else outcomes.follow_ups,
         without_follow_up=() if outcomes is None else outcomes.without_follow_up,
         version=metadata.version("cytoflow-car"),
+        origin="infusion 1" if outcomes is None else outcomes.origin,
+        aplasia=None if study is None else _aplasia(study.definitions),
     )
     return contents, pictures
+
+
+def _aplasia(definitions: StudyDefinitions) -> Threshold | None:
+    """Return the first definition of the marrow in force."""
+    for rule in definitions.recoveries:
+        item = rule.definition
+        if item.specimen == "BM":
+            until = "up to" if item.threshold_is_aplasia else "below"
+            words = f"aplasia {until} {item.threshold:g} {item.unit} ({item.name})"
+            return Threshold(rule.measurement, item.threshold, words)
+    return None
 
 
 def _read_json(path: Path) -> dict[str, Any]:
@@ -286,6 +299,7 @@ class _Outcomes:
     statistics: tuple[Line, ...]
     follow_ups: tuple[Line, ...]
     without_follow_up: tuple[str, ...]
+    origin: str
 
 
 def _read_outcome(outcome: Path, measured: Sequence[Line]) -> _Outcomes:
@@ -316,7 +330,8 @@ def _read_outcome(outcome: Path, measured: Sequence[Line]) -> _Outcomes:
         )
     record = _read_json(outcome / "outcome.json")
     left_out = tuple(map(str, record.get("patients_without_follow_up", ())))
-    return _Outcomes(summaries, statistics, follow_ups, left_out)
+    origin = str(record.get("origin", "infusion 1"))
+    return _Outcomes(summaries, statistics, follow_ups, left_out, origin)
 
 
 def _key(line: Line, *columns: str) -> tuple[str, ...]:

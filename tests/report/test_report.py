@@ -22,9 +22,15 @@ from PIL import Image
 
 from cytoflow_car.cli import cli
 from cytoflow_car.errors import StudyError
-from cytoflow_car.report.html import element, page, round_text
+from cytoflow_car.report.contents import InfusionMark, PatientContents, Threshold
+from cytoflow_car.report.course import course_section
+from cytoflow_car.report.course_chart import ChartPoint, Series, SeriesLook, draw_course
+from cytoflow_car.report.draws import draws_of
+from cytoflow_car.report.html import element, page, round_text, write
+from cytoflow_car.study.batch import run_study
 from cytoflow_car.study.cohort_outcome import summarise_cohort, write_cohort
 from cytoflow_car.study.report import build_report, write_report
+from cytoflow_car.tables.cells import Line
 from cytoflow_car.tables.columns import ANTIGENS, FAILURES, FILES, MEASUREMENTS, QC
 from cytoflow_car.tables.read import read_table
 from cytoflow_car.tables.write import to_frame, write_csv
@@ -33,8 +39,8 @@ HOSTILE = '<script>alert("1")</script>\'&amp;'
 VISIT = '"><img src=x onerror=alert(1)>'
 FILE = "fcs/Jane Doe_marrow.fcs"
 _NUMBERS = (
-    "day", "day_inf1", "day_inf2", "value", "ci_low", "ci_high", "lod", "loq", "n_events",
-    "n_denominator",
+    "day", "day_inf1", "day_inf2", "value", "ci_low", "ci_high", "value_net", "net_ci_low",
+    "net_ci_high", "lod", "loq", "n_events", "n_denominator",
 )  # fmt: skip
 _CAR = "car_t_percent_of_t"
 _BLASTS = "blast_percent_of_nucleated"
@@ -68,7 +74,7 @@ def measured(sample_id: str, patient: str, day: float, measurement: str, **more:
 _CD19 = {"car_target": "CD19", "car_reagent": "CD19-Fc"}
 ROWS = [
     measured("A_7", HOSTILE, 7, _CAR, value=12.369597615, value_reported="12.4", n_events=78,
-             n_denominator=1474, ci_low=10.11111, ci_high=14.2222, visit=VISIT,
+             n_denominator=1474, ci_low=10.11111, ci_high=14.2222, value_net=11.4727, visit=VISIT,
              flags="PRIOR_KEPT;LOD_TOO_HIGH;CHANNEL_DEAD:CD3;<b>odd</b>", **_CD19),
     measured("A_7", HOSTILE, 7, "car_t_count", value=78.0, value_reported="78", n_events=78,
              unit="count", denominator="", **_CD19),
@@ -84,7 +90,9 @@ ROWS = [
              review_status="TO_REVIEW"),
     measured("A_30", HOSTILE, 30, "blast_cd19_abc", specimen="BM", template="blasts_bm",
              value=10759.428, value_reported="10072", unit="ABC", population="blasts",
-             denominator="", antigen_status="POS", antigen_change="UNCHANGED"),
+             denominator="", antigen_status="POS", antigen_change="UNCHANGED", ci_low=10592.2757,
+             ci_high=11079.283, value_net=10072.21264, net_ci_low=9897.3611,
+             net_ci_high=10389.3848),
     measured("B#1%", "P2", 14, _CAR, value=33.3333333, value_reported="33.3", n_events=333,
              n_denominator=999, **_CD19),
     measured("B_20", "P2", 20, _CAR, value_reported="failed", status="FAILED", flags="FCS_DATA",
@@ -276,12 +284,152 @@ def test_every_reported_value_and_point_is_on_the_patients_page(report: Path) ->
 
 def test_points_below_quantification_are_open(run: Run) -> None:
     text = build_report(run.results).pages["patient-1.html"]
-    circle = r'<circle[^>]*fill="(#\w+)"[^>]*></circle>(<line)?'
-    point = rf'<g class="point" data-sample="(\w+)"(?:(?!</g>).)*{circle}'
+    shape = r'<(?:circle|rect)[^>]*fill="(#\w+)"[^>]*></(?:circle|rect)>(<line)?'
+    point = rf'<g class="point" data-sample="(\w+)"(?:(?!</g>).)*?{shape}'
     assert {
         ("A_7", "#0b4f9e", ""), ("A_28", "#ffffff", ""), ("A_60", "#ffffff", "<line"),
-        ("A_30", "#0b4f9e", ""),
+        ("A_30", "#9a3400", ""),
     } == set(re.findall(point, text))  # fmt: skip
+
+
+def test_charts_show_results_without_background_and_what_happened(run: Run, tmp_path: Path) -> None:
+    text = build_report(run.results).pages["patient-1.html"]
+    assert "day 7: 12.4, without background 11.5" in text
+    assert "(without background " in text[text.index('id="course"') : text.index('id="calls"')]
+    # Infusion 1 and relapse, in both charts.
+    assert 4 == text.count('class="mark"')
+    assert 0 == text.count('class="threshold"')
+
+
+def point_of(day: float, value: float | None, *, quantified: bool = True) -> ChartPoint:
+    return ChartPoint(day, value, quantified, False, "told", Line("measurements.csv", 2, {}))
+
+
+SIX = [
+    measured(f"{target}_{specimen}_{day}", "P1", day, _CAR, specimen=specimen, value=share,
+             value_reported="", car_target=target)
+    for target in ("CD19", "CD22")
+    for specimen in ("PB", "CSF", "BM")
+    for day, share in ((7, 12.0), (14, 3.0))
+]  # fmt: skip
+
+
+def charts(rows: list[dict], **more: object) -> str:
+    """The section of a patient's course as text."""
+    lines = tuple(
+        Line("measurements.csv", row, {name: str(cell) for name, cell in cells.items()})
+        for row, cells in enumerate(rows, start=2)
+    )
+    patient = PatientContents("P1", "patient-1.html", measurements=lines, **more)  # type: ignore[arg-type]
+    limit = Threshold("b_cell_cd19_percent_of_nucleated", 2.0, "aplasia up to 2 %")
+    section = course_section(patient, draws_of(patient), limit)
+    return "".join(item if isinstance(item, str) else write(item) for item in section)
+
+
+def test_six_series_look_different_and_are_keyed_inside_the_drawing() -> None:
+    text = charts(SIX)
+    keys = re.findall(r'<text x="([\d.]+)" y="([\d.]+)" class="key">([^<]+)', text)
+    assert {
+        "CAR19 blood", "CAR19 CSF", "CAR19 bone marrow", "CAR22 blood", "CAR22 CSF",
+        "CAR22 bone marrow",
+    } == {name for *_, name in keys}  # fmt: skip
+    (width, height) = re.findall(r'viewBox="0 0 (\d+) (\d+)"', text)[0]
+    for x, y, name in keys:
+        assert float(x) + 7 * len(name) < float(width)
+        assert float(y) < float(height)
+    looks = {}
+    for title, shape, colour in re.findall(
+        r"<title>([^<,]+), day[^<]*</title><(\w+)[^>]*stroke=\"(#\w+)", text
+    ):
+        looks[title] = (shape, colour)
+    assert 6 == len(set(looks.values()))
+    # × says that there is no number.
+    assert "path" not in {shape for shape, _ in looks.values()}
+    # In grey, too: shape by specimen, dashes by target.
+    dashes = re.findall(
+        r'<polyline[^>]*stroke="(#\w+)"[^>]*?(?:stroke-dasharray="([^"]+)")?>', text
+    )
+    assert 2 == len({dash for _, dash in dashes})
+
+
+def test_a_series_without_any_number_is_named_and_not_drawn() -> None:
+    failed = [cells | {"status": "INDETERMINATE", "value": ""} for cells in SIX[-2:]]
+    text = charts([*SIX[:2], *failed])
+    assert "CAR22 bone marrow (2)" in re.sub("<[^>]+>", "", text)
+    assert 'class="key">CAR22' not in text
+    assert 2 == text.count('class="point"')
+
+
+def test_a_line_of_the_chart_breaks_where_a_result_is_not_quantified() -> None:
+    look = SeriesLook("circle", "", "#0b4f9e")
+    points = (
+        point_of(1, 5.0), point_of(2, 6.0), point_of(3, None, quantified=False), point_of(4, 7.0),
+        point_of(5, 2.0, quantified=False), point_of(6, 3.0), point_of(7, 4.0),
+    )  # fmt: skip
+    text = write(draw_course("a", "%", [Series("a", look, points)], []))
+    ways = re.findall(r'points="([\d., ]+)" fill="none"', text)
+    assert [2, 2] == [len(way.split()) for way in ways]
+
+
+def test_the_marrows_chart_has_the_line_of_aplasia_and_every_event() -> None:
+    marrow = [
+        measured(f"M{day}", "P1", day, "b_cell_cd19_percent_of_nucleated", specimen="BM",
+                 value=0.3, value_reported="0.3")
+        for day in (30, 90)
+    ]  # fmt: skip
+    infusions = (InfusionMark(1, 0.0, "CD19"), InfusionMark(2, 3.0, "CD22"))
+    text = charts(marrow, infusions=infusions, events={"relapse": 95.0, "death": 97.0})
+    assert 1 == text.count('class="threshold"')
+    assert "aplasia up to 2 %" in text
+    words = re.findall(r'<text x="[\d.]+" y="([\d.]+)" text-anchor="\w+">([a-z][^<]+)', text)
+    heights = {name: float(y) for y, name in words}
+    # Close ones stand in rows of their own, within the drawing.
+    assert heights["infusion 1 (CD19)"] != heights["infusion 2 (CD22)"]
+    assert heights["relapse"] != heights["death"]
+    assert min(heights.values()) > 10
+
+
+def test_times_of_survival_count_from_the_origin_of_the_outcomes(run: Run, tmp_path: Path) -> None:
+    shutil.copytree(run.outcome, tmp_path / "outcome")
+    path = tmp_path / "outcome" / "outcome.json"
+    record = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps(record | {"origin": "infusion 2"}), encoding="utf-8")
+    page_of = {
+        name: build_report(run.results, folder).pages["index.html"]
+        for name, folder in (("1", run.outcome), ("2", tmp_path / "outcome"))
+    }
+    for name, text in page_of.items():
+        assert f"Times are days from infusion {name}." in text
+
+
+def test_every_printed_value_lies_in_its_printed_interval(
+    repository_root: Path, tmp_path: Path
+) -> None:
+    sample, study = repository_root / "sample_fcs", tmp_path / "study"
+    table = pd.read_csv(sample / "samples.csv", dtype=str, keep_default_na=False)
+    own = table[
+        table["sample_id"].str.startswith("P03_BM_d000")
+        | ((table["role"] == "calibration_beads") & (table["batch"] == "S007"))
+    ]
+    shutil.copytree(sample, study, ignore=shutil.ignore_patterns("*.fcs"))
+    for name in own["file"]:
+        (study / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(sample / name, study / name)
+    own.to_csv(study / "samples.csv", index=False)
+    run_study(study, tmp_path / "results", jobs=1, pictures=False)
+    shown: dict[str, dict[str, float]] = {}
+    pages = build_report(tmp_path / "results", None, study).pages
+    for found in re.findall(
+        r'data-table="measurements.csv" data-row="(\d+)" data-column="(\w+)"[^>]*>([\d.]+)<',
+        pages["patient-1.html"],
+    ):
+        row, column, text = found
+        shown.setdefault(row, {})[column.removeprefix("net_")] = float(text)
+    told = [cells for cells in shown.values() if {"value_reported", "ci_low"} <= set(cells)]
+    assert 10 < len(told)
+    for cells in told:
+        # Numbers have three digits.
+        assert 0.995 * cells["ci_low"] <= cells["value_reported"] <= 1.005 * cells["ci_high"]
 
 
 def test_texts_of_sheets_are_text(report: Path) -> None:
