@@ -50,6 +50,8 @@ PRINT = {
     "lines.linewidth": 1.0,
     "lines.markersize": 3.5,
     "axes.unicode_minus": True,
+    # What stands between two $ in the name of a patient is no formula.
+    "text.parse_math": False,
     # Text stays text, and names of parts are the same every time.
     "svg.fonttype": "none",
     "svg.hashsalt": "cytoflow-car",
@@ -108,7 +110,11 @@ def plain_number(value: float) -> str:
 
 def p_value_text(value: float) -> str:
     """Return a P value as journals print it."""
-    return "P < 0.001" if value < 0.001 else f"P = {value:.2g}"
+    if value < 0.001:
+        return "P < 0.001"
+    # What lies beside 0.05 is not rounded onto it.
+    digits = next(n for n in range(2, 18) if value == 0.05 or float(f"{value:.{n}g}") != 0.05)
+    return f"P = {value:.{digits}g}"
 
 
 def log_scale(axes: Axes, which: Literal["x", "y"]) -> None:
@@ -129,6 +135,8 @@ def round_times(first: float, last: float, unit: str, *, most: int = 8) -> list[
     """Return multiples of a round step between two times; of days, whole weeks."""
     sizes = _WEEKS if unit == "days" else _ROUND
     step = next((size for size in sizes if (last - first) / size < most), sizes[-1])
+    while (last - first) / step >= most:
+        step *= 2
     start, stop = math.ceil(first / step - 1e-9), math.floor(last / step + 1e-9)
     return [number * step for number in range(start, stop + 1)]
 
