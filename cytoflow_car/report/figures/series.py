@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -18,28 +18,37 @@ from cytoflow_car.model.measurement import Status
 from cytoflow_car.outcome.series import SeriesPoint, known_points
 from cytoflow_car.report.figures.style import Look
 
+#: Needed; NET and N_DENOM are taken where they are there.
 _COLUMNS = ("USUBJID", "SPEC", "DAY", "PARAMCD", "PARAM", "AVAL", "AVALU", "LOQ", "STATUS")
 BELOW = "below the LOQ, drawn at LOQ/2"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DrawnSeries:
-    """One patient's results of one quantity.
+    """One patient's results of one quantity, in days.
 
     Attributes
     ----------
     joined
-        (k, 2) days and values of quantified results; rows of NaN stand where the line breaks: at
-        results below the LOQ, and at those that say nothing or were not done.
+        (k, 2) days and values of quantified results, without background where NET tells it; rows
+        of NaN stand where the line breaks: at results below the LOQ, and at those that say nothing
+        or were not done.
     below
         (m, 2) days and half the LOQ of what was measured and lies below it.
     n_hidden
         Results that a logarithmic axis cannot show: below an unknown LOQ, or not above 0.
+    n_net
+        Results that are drawn without background.
+    doubled
+        Days with several results, of which one was taken.
     """
 
+    patient: str
     joined: Values
     below: Values
     n_hidden: int
+    n_net: int
+    doubled: tuple[float, ...]
 
 
 def check_results(results: pd.DataFrame, further: Iterable[str] = ()) -> None:
@@ -83,24 +92,27 @@ def the_only(results: pd.DataFrame, name: str) -> str:
     return found[0]
 
 
-def draw_lines(axes: Axes, results: pd.DataFrame, looks: dict[str, Look]) -> int:
+def draw_lines(
+    axes: Axes, results: pd.DataFrame, looks: dict[str, Look], days: float = 1.0
+) -> list[DrawnSeries]:
     """Draw every patient of one quantity; lines are labelled with the patient.
 
-    Returns
-    -------
-    How many results could not be drawn.
+    Parameters
+    ----------
+    days
+        That make one unit of the axis.
 
     Raises
     ------
     OutcomeError
-        Two results of a patient on the same day, or a status that does not exist.
+        A status that does not exist, or a quantified result without value.
     """
-    hidden = 0
+    drawn = []
     for patient, rows in results.groupby("USUBJID", sort=True):
         series = series_of(str(patient), rows)
         look = looks[str(patient)]
         axes.plot(
-            *series.joined.T,
+            *(series.joined / (days, 1.0)).T,
             color=look.colour,
             linestyle=look.line,
             linewidth=look.width,
@@ -108,9 +120,11 @@ def draw_lines(axes: Axes, results: pd.DataFrame, looks: dict[str, Look]) -> int
             zorder=2 + look.width / 10,
             label=str(patient),
         )
-        axes.plot(*series.below.T, **open_marker(look), label=f"_{patient} below the LOQ")
-        hidden += series.n_hidden
-    return hidden
+        axes.plot(
+            *(series.below / (days, 1.0)).T, **open_marker(look), label=f"_{patient} below the LOQ"
+        )
+        drawn.append(series)
+    return drawn
 
 
 def open_marker(look: Look) -> dict[str, Any]:
@@ -129,29 +143,42 @@ def below_key() -> Line2D:
     return Line2D([], [], label=BELOW, **open_marker(Look("#000000", "none", "o")))
 
 
-def hidden_note(hidden: int) -> Iterator[str]:
-    """Yield what is to be said of results that are not drawn."""
-    if hidden:
+def notes_of(drawn: Iterable[DrawnSeries]) -> Iterator[str]:
+    """Yield what is to be said of results that are drawn otherwise than they stand, or not."""
+    drawn = list(drawn)
+    if any(item.n_net for item in drawn):
+        yield "Without background where a control tells it."
+    doubled = [f"{item.patient} day {day:g}" for item in drawn for day in item.doubled]
+    if doubled:
+        yield f"One of several results of a day: {', '.join(dict.fromkeys(doubled))}."
+    if hidden := sum(item.n_hidden for item in drawn):
         yield f"Not drawn: {hidden} below an unknown LOQ, or not above 0."
 
 
 def series_of(patient: str, rows: pd.DataFrame) -> DrawnSeries:
     """Tell what is drawn of one patient's results.
 
+    Of several results of a day it is one that detects something, else one that says something; of
+    those alike the one of the largest denominator.
+
     Raises
     ------
     OutcomeError
-        Two results on the same day, or a status that does not exist.
+        A status that does not exist, or a quantified result without value.
     """
-    points = [_point(patient, row) for row in rows.sort_values("DAY").to_dict("records")]
+    by_day: dict[float, list[_Result]] = {}
+    for row in rows.sort_values("DAY", kind="stable").to_dict("records"):
+        result = _result(patient, row)
+        by_day.setdefault(result.point.day, []).append(result)
+    results = [max(found, key=_weight) for found in by_day.values()]
     try:
-        known_points(points)
+        known_points(result.point for result in results)
     except OutcomeError as error:
         raise error.at(patient) from error
     joined: list[tuple[float, float]] = []
     below: list[tuple[float, float]] = []
     hidden = 0
-    for point in points:
+    for point, *_ in results:
         if point.quantified and point.value is not None and point.value > 0:
             joined.append((point.day, point.value))
             continue
@@ -160,21 +187,43 @@ def series_of(patient: str, rows: pd.DataFrame) -> DrawnSeries:
             below.append((point.day, point.loq / 2))
         elif point.known:
             hidden += 1
-    return DrawnSeries(_pairs(joined), _pairs(below), hidden)
+    return DrawnSeries(
+        patient,
+        _pairs(joined),
+        _pairs(below),
+        hidden,
+        sum(result.is_net for result in results),
+        tuple(day for day, found in by_day.items() if sum(item.point.known for item in found) > 1),
+    )
 
 
-def _point(patient: str, row: Mapping[Hashable, Any]) -> SeriesPoint:
+class _Result(NamedTuple):
+    point: SeriesPoint
+    is_net: bool
+    denominator: float
+
+
+def _weight(result: _Result) -> tuple[bool, bool, float, float]:
+    point = result.point
+    return point.detected, point.known, result.denominator, point.value or 0.0
+
+
+def _result(patient: str, row: Mapping[Hashable, Any]) -> _Result:
     try:
         status = Status(str(row["STATUS"]))
     except ValueError as error:
         raise OutcomeError(
             f"status {row['STATUS']!r}", where=patient, expected=f"one of {', '.join(Status)}"
         ) from error
-    return SeriesPoint(float(row["DAY"]), status, _known(row["AVAL"]), loq=_known(row["LOQ"]))
+    net = _known(row.get("NET"))
+    is_net = status is Status.QUANTIFIED and net is not None and net > 0
+    value = net if is_net else _known(row["AVAL"])
+    point = SeriesPoint(float(row["DAY"]), status, value, loq=_known(row["LOQ"]))
+    return _Result(point, is_net, _known(row.get("N_DENOM")) or 0.0)
 
 
 def _known(cell: Any) -> float | None:
-    return None if pd.isna(cell) else float(cell)
+    return None if pd.isna(cell) or cell == "" else float(cell)
 
 
 def _pairs(pairs: list[tuple[float, float]]) -> Values:
