@@ -11,12 +11,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import PercentFormatter
+from matplotlib.typing import LineStyleType
 
 from cytoflow_car.errors import OutcomeError
 from cytoflow_car.model.events import Values
 from cytoflow_car.outcome.curves import Curve
 from cytoflow_car.outcome.log_rank import LogRank
 from cytoflow_car.report.figures.style import (
+    BLACK,
     BLUE,
     GREEN,
     ONE_COLUMN,
@@ -31,7 +33,7 @@ from cytoflow_car.report.figures.style import (
     write_below,
 )
 
-# Even dashes are those of the limits.
+# Even dashes are those of the limits, and thin lines those of what competes.
 _LOOKS = (
     Look(BLUE, "solid", "|", 1.6),
     Look(RED, (0, (9, 1.5, 1.5, 1.5)), "|", 1.6),
@@ -39,11 +41,18 @@ _LOOKS = (
     Look(PURPLE, (0, (1.2, 0.8)), "|", 1.6),
 )
 _LIMIT: dict[str, Any] = {"linestyle": (0, (3, 2)), "linewidth": 0.7}
-_COMPETING_WIDTH = 0.8
+_COMPETING: tuple[LineStyleType, ...] = ("solid", (0, (1, 1.2)), (0, (6, 2, 1, 2)), (0, (9, 3)))
+#: At the steps of what competes, by group: in grey, lines of one event look the same.
+_STEP_MARKERS = ("o", "s", "^", "D")
+#: Letters of a line of the legend.
+_KEY_WIDTH = 44
 _CENSORED: dict[str, Any] = {
     "linestyle": "none", "marker": "|", "markersize": 7, "markeredgewidth": 0.9,
 }  # fmt: skip
 _IMMORTAL = "Groups were known only after the origin: part of their time is immortal."
+
+#: What the axis spans of its last time.
+_ROOM = 1.02
 
 #: Curves by group; a group that is a number or a text.
 Curves = Mapping[Any, Curve]
@@ -59,6 +68,7 @@ def draw_survival(
     landmark: float | None = None,
     times: Sequence[float] | None = None,
     test: LogRank | None = None,
+    notes: Sequence[str] = (),
 ) -> Figure:
     """Draw survival of one to four groups.
 
@@ -83,6 +93,8 @@ def draw_survival(
         Where the axis has its ticks; None for round ones.
     test
         Comparison of the groups.
+    notes
+        Further sentences that stand beneath.
 
     Raises
     ------
@@ -93,8 +105,11 @@ def draw_survival(
     figure, axes, table = _new(curves)
     _draw(axes, curves)
     axes.set_ylabel(f"{outcome} (%)")
-    _legend(figure, curves, test)
-    _finish(figure, axes, table, curves, unit, _axis_label(unit, origin, landmark), times)
+    groups = _keys_of_groups(curves) if len(curves) > 1 else []
+    _legend(figure, groups, test)
+    last = max(float(curve.times[-1]) for curve in curves.values())
+    label = _axis_label(unit, origin, landmark)
+    _finish(figure, axes, table, curves, unit, label, times, last, notes)
     return figure
 
 
@@ -102,22 +117,28 @@ def draw_survival(
 def draw_cumulative_incidence(
     curves: Curves,
     *,
-    competing: Curves | None = None,
+    competing: Sequence[Curves] = (),
     unit: str = "months",
     origin: str = "infusion 1",
     landmark: float | None = None,
     times: Sequence[float] | None = None,
+    end: float = 0.0,
+    notes: Sequence[str] = (),
 ) -> Figure:
     """Draw the cumulative incidence of an event in one to four groups, with what competes.
 
-    As `draw_survival`; the competing event is a thin line of its group's look, without limits.
+    As `draw_survival`; competing events are thin lines without limits, each event with its own
+    dashes, and each of several groups with its colour and a marker at its steps. A curve whose
+    last patient had an event goes on level to the end of the axis.
 
     Parameters
     ----------
     curves
         By group, as from `cumulative_incidence`.
     competing
-        Of the same groups, the incidence of the event that competes, such as death.
+        Of the same groups, the incidence of each event that competes, such as death; up to four.
+    end
+        To where the axis goes at least, such as the end of all follow-up.
 
     Raises
     ------
@@ -126,29 +147,44 @@ def draw_cumulative_incidence(
         no competing event.
     """
     _check(curves, "cumulative incidence of ")
-    others = curves if competing is None else competing
-    _check(others, "cumulative incidence of ")
-    if set(others) != set(curves):
+    for others in competing:
+        _check(others, "cumulative incidence of ")
+        if set(others) != set(curves):
+            raise OutcomeError(
+                f"competing events of {sorted(map(str, others))}",
+                expected=f"those of {sorted(map(str, curves))}",
+            )
+    if len(competing) > len(_COMPETING):
         raise OutcomeError(
-            f"competing events of {sorted(map(str, others))}",
-            expected=f"those of {sorted(map(str, curves))}",
+            f"{len(competing)} competing events", expected=f"up to {len(_COMPETING)}"
         )
     figure, axes, table = _new(curves)
-    extra = []
-    if competing is not None:
-        for look, group in zip(_LOOKS, curves, strict=False):
-            curve = competing[group]
-            axes.step(
-                *_steps(curve, curve.values), where="post", color=look.colour, linestyle=look.line,
-                linewidth=_COMPETING_WIDTH, label=f"_{_label(group)} competing",
-            )  # fmt: skip
-        label = f"{_event(competing)}, competing"
-        extra = [Line2D([], [], color="black", linewidth=_COMPETING_WIDTH, label=label)]
-    _draw(axes, curves)
+    last = max(end, *(float(curve.times[-1]) for curve in curves.values()))
+    several = len(curves) > 1
+    keys = _keys_of_groups(curves) if several else []
     event = _event(curves)
-    axes.set_ylabel(f"{event.capitalize()}, cumulative incidence (%)")
-    _legend(figure, curves, extra=extra)
-    _finish(figure, axes, table, curves, unit, _axis_label(unit, origin, landmark), times)
+    if not several and competing:
+        look = _LOOKS[0]
+        keys = [Line2D([], [], color=look.colour, linewidth=look.width, label=event)]
+    for line, others in zip(_COMPETING, competing, strict=False):
+        for look, marker, group in zip(_LOOKS, _STEP_MARKERS, curves, strict=False):
+            curve, name = others[group], _event(others)
+            style: dict[str, Any] = {"color": BLACK, "linestyle": line, "linewidth": 0.9}
+            if several:
+                style |= {"color": look.colour, "marker": marker, "markersize": 3}
+                style |= {"markerfacecolor": "white"}
+            axes.step(
+                *_steps(curve, curve.values, end=last * _ROOM), where="post",
+                label=f"_{_label(group)} {name}, competing",
+                markevery=np.flatnonzero(np.append(False, curve.events > 0)).tolist(), **style,
+            )  # fmt: skip
+            told = f"{_label(group)}: {name}, competing" if several else f"{name}, competing"
+            keys.append(Line2D([], [], **style, label=textwrap.fill(told, _KEY_WIDTH)))
+    _draw(axes, curves, end=last * _ROOM)
+    axes.set_ylabel(textwrap.fill(f"{event.capitalize()}, cumulative incidence (%)", 24))
+    _legend(figure, keys)
+    label = _axis_label(unit, origin, landmark)
+    _finish(figure, axes, table, curves, unit, label, times, last, notes)
     return figure
 
 
@@ -172,16 +208,16 @@ def _row_label(name: Any) -> str:
     return textwrap.fill(_label(name), 16)
 
 
-def _draw(axes: Axes, curves: Curves) -> None:
+def _draw(axes: Axes, curves: Curves, end: float | None = None) -> None:
     for look, (name, curve) in zip(_LOOKS, curves.items(), strict=False):
         for bound, values in (("lower", curve.low), ("upper", curve.high)):
             axes.step(
-                *_steps(curve, values, start=np.nan), where="post", color=look.colour,
+                *_steps(curve, values, start=np.nan, end=end), where="post", color=look.colour,
                 label=f"_{_label(name)} {bound} limit", **_LIMIT,
             )  # fmt: skip
         axes.step(
-            *_steps(curve, curve.values), where="post", color=look.colour, linestyle=look.line,
-            linewidth=look.width, label=_label(name), solid_capstyle="butt",
+            *_steps(curve, curve.values, end=end), where="post", color=look.colour,
+            linestyle=look.line, linewidth=look.width, label=_label(name), solid_capstyle="butt",
         )  # fmt: skip
         at = curve.censored > 0
         axes.plot(
@@ -190,34 +226,50 @@ def _draw(axes: Axes, curves: Curves) -> None:
         )  # fmt: skip
 
 
-def _steps(curve: Curve, values: Values, start: float | None = None) -> tuple[Values, Values]:
-    """Return the corners of a curve from time 0 on."""
+def _steps(
+    curve: Curve, values: Values, start: float | None = None, end: float | None = None
+) -> tuple[Values, Values]:
+    """Return the corners of a curve from time 0 on.
+
+    With an end it is level after its last step: up to there where nobody was censored last, else
+    so far that the step can be seen.
+    """
     if start is None:
         start = 1.0 if curve.name == "survival" else 0.0
-    return np.append(0.0, curve.times), np.append(start, values)
+    x, y = np.append(0.0, curve.times), np.append(start, values)
+    if end is not None and curve.events[-1]:
+        shortest = min(end, x[-1] + (_ROOM - 1) * end)
+        x = np.append(x, shortest if curve.censored[-1] else end)
+        y = np.append(y, values[-1])
+    return x, y
 
 
-def _legend(
-    figure: Figure, curves: Curves, test: LogRank | None = None, extra: Sequence[Line2D] = ()
-) -> None:
-    """Name the groups where there are several, and what their comparison gave."""
-    groups = [
+def _keys_of_groups(curves: Curves) -> list[Line2D]:
+    """Name the groups and their patients."""
+    return [
         Line2D(
             [],
             [],
             color=look.colour,
             linestyle=look.line,
             linewidth=look.width,
-            label=f"{_label(name)} (n = {curve.n})",
+            label=textwrap.fill(f"{_label(name)} (n = {curve.n})", _KEY_WIDTH),
         )
         for look, (name, curve) in zip(_LOOKS, curves.items(), strict=False)
     ]
-    keys = [*(groups if len(groups) > 1 else []), *extra]
-    if keys:
-        title = None if test is None else f"log-rank {p_value_text(test.p_value)}"
-        figure.legend(
-            handles=keys, title=title, loc="outside upper left", handlelength=3.6, alignment="left"
-        )
+
+
+def _legend(figure: Figure, keys: Sequence[Line2D], test: LogRank | None = None) -> None:
+    """Write the legend above, and what a comparison gave."""
+    if not keys:
+        return
+    title = None if test is None else f"log-rank {p_value_text(test.p_value)}"
+    lines = sum(str(key.get_label()).count("\n") + 1 for key in keys) + (title is not None)
+    width, height = figure.get_size_inches()
+    figure.set_size_inches(width, height + 0.13 * max(0, lines - 2))
+    figure.legend(
+        handles=keys, title=title, loc="outside upper left", handlelength=3.6, alignment="left"
+    )
 
 
 def _finish(
@@ -228,15 +280,16 @@ def _finish(
     unit: str,
     label: str,
     times: Sequence[float] | None,
+    last: float,
+    notes: Sequence[str],
 ) -> None:
-    last = max(float(curve.times[-1]) for curve in curves.values())
     shown = round_times(0.0, last, unit) if times is None else list(times)
-    axes.set(xlim=(0, max(last, *shown) * 1.02), ylim=(0, 1.04), xticks=shown)
+    axes.set(xlim=(0, max(last, *shown) * _ROOM), ylim=(0, 1.04), xticks=shown)
     axes.yaxis.set_major_formatter(PercentFormatter(1, symbol=""))
     axes.tick_params(labelbottom=True)
     axes.set_xlabel(label)
     _write_at_risk(table, curves, shown)
-    write_below(figure, [], 1, _notes(curves))
+    write_below(figure, [], 1, [*_notes(curves), *notes])
 
 
 def _write_at_risk(table: Axes, curves: Curves, times: list[float]) -> None:
@@ -256,10 +309,16 @@ def _write_at_risk(table: Axes, curves: Curves, times: list[float]) -> None:
 
 
 def _notes(curves: Curves) -> Iterator[str]:
-    scales = {(curve.confidence, curve.transform) for curve in curves.values()}
-    method = next(iter(curves.values())).method
+    scales = {
+        (curve.confidence, curve.transform)
+        for curve in curves.values()
+        if not np.isnan(curve.low).all()
+    }
     limits = "; ".join(f"{100 * share:g} %, {scale}" for share, scale in sorted(scales))
-    yield f"Dashed: confidence limits ({limits}). Ticks: censored. {method}."
+    told = [f"Dashed: confidence limits ({limits})."] if scales else []
+    if any(curve.censored.any() for curve in curves.values()):
+        told.append("Ticks: censored.")
+    yield " ".join([*told, f"{next(iter(curves.values())).method}."])
     if any(flag.startswith("IMMORTAL_TIME") for curve in curves.values() for flag in curve.flags):
         yield _IMMORTAL
 
@@ -267,10 +326,8 @@ def _notes(curves: Curves) -> Iterator[str]:
 def _axis_label(unit: str, origin: str, landmark: float | None) -> str:
     if landmark is None:
         return f"{unit.capitalize()} since {origin}"
-    return (
-        f"{unit.capitalize()} since the landmark\n"
-        f"(the clock starts anew {landmark:g} {unit} after {origin})"
-    )
+    anew = f"(the clock starts anew {landmark:g} {unit} after {origin})"
+    return f"{unit.capitalize()} since the landmark\n{textwrap.fill(anew, 34)}"
 
 
 def _label(name: Any) -> str:
