@@ -162,6 +162,8 @@ class ResponseRow:
         In the study's words, such as ``CR``.
     relapse, relapse_kind
         Day and, for example, ``CD19-negative``; None and empty without relapse.
+    death
+        Day; None of a patient who was alive.
     """
 
     patient_id: str
@@ -171,3 +173,4 @@ class ResponseRow:
     mrd: tuple[MrdResult, ...] = ()
     relapse: float | None = None
     relapse_kind: str = ""
+    death: float | None = None

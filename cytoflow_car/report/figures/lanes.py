@@ -26,6 +26,9 @@ from cytoflow_car.report.figures.style import (
 
 #: Colour and marker of the first, second … infusion.
 _INFUSIONS = ((BLUE, "v"), (ORANGE, "^"), (PURPLE, "<"), (BLACK, ">"))
+DEATH: dict[str, Any] = {
+    "marker": "X", "color": BLACK, "markersize": 6, "linestyle": "none", "label": "death",
+}  # fmt: skip
 RELAPSE: dict[str, Any] = {
     "marker": "D", "color": RED, "markeredgecolor": "black", "markersize": 5.5,
     "linestyle": "none", "label": "relapse",

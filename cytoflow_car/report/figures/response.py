@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ from matplotlib.lines import Line2D
 from cytoflow_car.errors import OutcomeError
 from cytoflow_car.outcome.timeline import ResponseRow
 from cytoflow_car.report.figures.lanes import (
+    DEATH,
     RELAPSE,
     draw_follow_up,
     draw_infusions,
@@ -38,21 +40,32 @@ MRD_LOOKS: dict[str, tuple[str, dict[str, Any]]] = {
 _HEADING = "Best response"
 #: Where the words begin, right of the panel, and how wide a letter is, in points.
 _RESPONSE_AT, _LETTER = 8.0, 4.4
+#: Letters of a line of words, and inches of a lane and of a line.
+_LETTERS, _LANE, _LINE = 22, 0.2, 0.12
 
 
 @in_print
 def draw_response(rows: Sequence[ResponseRow], *, origin: str = "infusion 1") -> Figure:
     """Draw one lane a patient, in the order given, from the top.
 
-    Best response and kind of relapse stand in words at the right.
+    Best response and kind of relapse stand in words at the right, in several lines where they are
+    long.
 
     Raises
     ------
     OutcomeError
         There is no row, a patient stands there twice, or a call of MRD does not exist.
     """
-    figure, axes = new_lanes(rows, 0.2, origin)
-    longest = max(len(_HEADING), *(len(row.best_response) for row in rows))
+    words = {
+        row.patient_id: [
+            textwrap.wrap(text, _LETTERS) for text in (row.best_response, row.relapse_kind)
+        ]
+        for row in rows
+    }
+    most = max((len(lines) for both in words.values() for lines in both), default=1)
+    figure, axes = new_lanes(rows, max(_LANE, _LINE * most + 0.06), origin)
+    responses = [line for both in words.values() for line in both[0]]
+    longest = max(map(len, [_HEADING, *responses]))
     kind_at = _RESPONSE_AT + _LETTER * (longest + 2)
     for lane, row in enumerate(rows):
         draw_follow_up(axes, lane, row)
@@ -70,11 +83,15 @@ def draw_response(rows: Sequence[ResponseRow], *, origin: str = "infusion 1") ->
         if row.relapse is not None:
             look = {**RELAPSE, "label": "_relapse"}
             axes.plot([row.relapse / DAYS_A_MONTH], [lane], **look, zorder=6)
-        _write(axes, _RESPONSE_AT, lane, row.best_response)
-        _write(axes, kind_at, lane, row.relapse_kind)
-    _write(axes, _RESPONSE_AT, -0.9, _HEADING)
+        if row.death is not None:
+            look = {**DEATH, "label": "_death"}
+            axes.plot([row.death / DAYS_A_MONTH], [lane], **look, zorder=6)
+        response, kind = words[row.patient_id]
+        _write(axes, _RESPONSE_AT, lane, "\n".join(response))
+        _write(axes, kind_at, lane, "\n".join(kind))
+    _write(axes, _RESPONSE_AT, -0.6, _HEADING, 8.0)
     if any(row.relapse_kind for row in rows):
-        _write(axes, kind_at, -0.9, "Relapse")
+        _write(axes, kind_at, -0.6, "Relapse", 8.0)
     write_below(figure, _keys(rows), 4)
     return figure
 
@@ -86,9 +103,9 @@ def _mrd(call: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _write(axes: Axes, points: float, lane: float, text: str) -> None:
+def _write(axes: Axes, points: float, lane: float, text: str, above: float = 0.0) -> None:
     axes.annotate(
-        text, (1.0, lane), (points, 0.0), axes.get_yaxis_transform(), "offset points",
+        text, (1.0, lane), (points, above), axes.get_yaxis_transform(), "offset points",
         va="center", fontsize=SMALL, annotation_clip=False,
     )  # fmt: skip
 
@@ -104,4 +121,6 @@ def _keys(rows: Sequence[ResponseRow]) -> list[Line2D]:
     ]
     if any(row.relapse is not None for row in rows):
         keys.append(Line2D([], [], **RELAPSE))
+    if any(row.death is not None for row in rows):
+        keys.append(Line2D([], [], **DEATH))
     return keys

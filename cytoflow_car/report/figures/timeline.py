@@ -9,10 +9,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
+from matplotlib.transforms import ScaledTranslation
 
 from cytoflow_car.outcome.recovery import Recovery
-from cytoflow_car.outcome.timeline import Stay, TimelineRow
+from cytoflow_car.outcome.timeline import InfusionDay, Stay, TimelineRow
 from cytoflow_car.report.figures.lanes import (
+    DEATH,
     RELAPSE,
     draw_follow_up,
     draw_infusions,
@@ -21,7 +23,6 @@ from cytoflow_car.report.figures.lanes import (
     new_lanes,
 )
 from cytoflow_car.report.figures.style import (
-    BLACK,
     DAYS_A_MONTH,
     GREEN,
     GREY,
@@ -39,26 +40,32 @@ _EVENTS: dict[str, dict[str, Any]] = {
         "marker": "P", "color": "white", "markeredgecolor": "black", "markersize": 6,
         "linestyle": "none", "label": "transplant",
     },
-    "death": {
-        "marker": "X", "color": BLACK, "markersize": 6, "linestyle": "none", "label": "death",
-    },
+    "death": DEATH,
 }  # fmt: skip
 _ALIVE: dict[str, Any] = {
     "marker": ">", "color": GREY, "markersize": 4, "linestyle": "none",
     "label": "alive at last contact",
 }  # fmt: skip
-_HEIGHT = 0.17
+_STILL: dict[str, Any] = {
+    "marker": "4", "markersize": 7, "markeredgewidth": 1.2, "linestyle": "none",
+}  # fmt: skip
+_NO_RESULT: dict[str, Any] = {
+    "marker": "x", "color": GREY, "markersize": 4, "markeredgewidth": 1.0, "linestyle": "none",
+}  # fmt: skip
+#: Inches: of a row of one infusion, of follow-up, of one recovery, and between lanes.
+_STAY, _LINE, _RECOVERY, _GAP = 0.12, 0.14, 0.08, 0.07
 
 
 @in_print
 def draw_timeline(rows: Sequence[TimelineRow], *, origin: str = "infusion 1") -> Figure:
     """Draw one lane a patient, in the order given, from the top.
 
-    Above the line of follow-up are CAR T cells: a full bar to the last result that detects them,
-    and an open one to the result by which they had vanished; an arrow where that is not known.
-    Beneath it is what recovered: a bracket between the last result without and the first with
-    recovery, and a filled marker on the day on which that was known; a recovery that nothing
-    confirmed has an open marker on its only day.
+    A lane has a row for each infusion, with its CAR T cells: a full bar to the last result that
+    detects them, and an open one to the result by which they had vanished; an arrow where that is
+    not known, and a cross where no result says anything. Beneath are follow-up with what happened,
+    and what recovered: a bracket between the last result without and the first with recovery, and a
+    filled marker on the day on which that was known; a recovery that nothing confirmed has an open
+    marker on its only day.
 
     Raises
     ------
@@ -66,17 +73,25 @@ def draw_timeline(rows: Sequence[TimelineRow], *, origin: str = "infusion 1") ->
         There is no row, or a patient stands there twice.
     """
     names = sorted({name for row in rows for name in row.recoveries})
-    figure, axes = new_lanes(rows, 0.18 + 0.07 * len(names), origin)
-    step = 0.42 / max(len(names), 1)
+    numbers = sorted({item.number for row in rows for item in row.infusions})
+    high = 2 * _GAP + _STAY * len(numbers) + _LINE + _RECOVERY * len(names)
+    figure, axes = new_lanes(rows, high, origin)
+    has_stays = any(row.stays for row in rows)
     for lane, row in enumerate(rows):
-        middle = lane - 0.12
+        top = lane - 0.5 + _GAP / high
+        followed = {item.infusion.number: item for item in row.stays}
+        for infusion in row.infusions:
+            place = top + (numbers.index(infusion.number) + 0.5) * _STAY / high
+            if infusion.number in followed:
+                _draw_stay(axes, place, 0.8 * _STAY / high, followed[infusion.number])
+            elif has_stays:
+                _mark_no_result(axes, place, infusion)
+            draw_infusions(axes, place, [infusion])
+        middle = top + (len(numbers) * _STAY + 0.5 * _LINE) / high
         draw_follow_up(axes, middle, row)
-        for stay in row.stays:
-            _draw_stay(axes, middle - 0.05, stay)
-        draw_infusions(axes, middle, row.infusions)
         for name, recovery in row.recoveries.items():
-            place = names.index(name)
-            _draw_recovery(axes, middle + 0.18 + step * place, recovery, _look(place), name)
+            place = middle + (0.5 * _LINE + (names.index(name) + 0.5) * _RECOVERY) / high
+            _draw_recovery(axes, place, recovery, _look(names.index(name)), name)
         for event, look in _EVENTS.items():
             day = getattr(row, event)
             if day is not None:
@@ -95,7 +110,7 @@ def _look(place: int) -> tuple[str, str]:
     return _RECOVERIES[min(place, len(_RECOVERIES) - 1)]
 
 
-def _draw_stay(axes: Axes, top: float, stay: Stay) -> None:
+def _draw_stay(axes: Axes, place: float, high: float, stay: Stay) -> None:
     colour, _ = infusion_look(stay.infusion.number)
     start = stay.infusion.day
     seen = start if stay.seen_to is None else stay.seen_to
@@ -105,9 +120,9 @@ def _draw_stay(axes: Axes, top: float, stay: Stay) -> None:
     for begin, end, fill, what in bars:
         axes.add_patch(
             Rectangle(
-                (begin / DAYS_A_MONTH, top - _HEIGHT),
+                (begin / DAYS_A_MONTH, place - high / 2),
                 (end - begin) / DAYS_A_MONTH,
-                _HEIGHT,
+                high,
                 facecolor=fill,
                 edgecolor=colour,
                 linewidth=0.7,
@@ -115,10 +130,17 @@ def _draw_stay(axes: Axes, top: float, stay: Stay) -> None:
             )
         )
     if stay.gone_by is None:
-        axes.plot(
-            [seen / DAYS_A_MONTH], [top - _HEIGHT / 2], marker=">", color=colour, markersize=4,
-            linestyle="none", label="_still detected",
-        )  # fmt: skip
+        look = {**_STILL, "color": colour, "label": "_still detected"}
+        axes.plot([seen / DAYS_A_MONTH], [place], **look)
+
+
+def _mark_no_result(axes: Axes, place: float, infusion: InfusionDay) -> None:
+    """Say beside an infusion that nothing is known of its cells."""
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    beside = axes.transData + ScaledTranslation(8 / 72, 0.0, figure.dpi_scale_trans)
+    at = infusion.day / DAYS_A_MONTH
+    axes.plot([at], [place], transform=beside, **_NO_RESULT, label="_no result")
 
 
 def _draw_recovery(
@@ -143,11 +165,16 @@ def _draw_recovery(
 def _keys(rows: Sequence[TimelineRow], names: list[str]) -> list[Line2D | Patch]:
     """Return the legend's entries of what is drawn."""
     keys: list[Line2D | Patch] = [*infusion_keys(rows)]
-    if any(row.stays for row in rows):
+    stays = [stay for row in rows for stay in row.stays]
+    if stays:
         keys += [
             Patch(facecolor=GREY, edgecolor=GREY, label="CAR T cells detected"),
             Patch(facecolor="white", edgecolor=GREY, label="vanished in this time"),
         ]
+    if any(stay.gone_by is None for stay in stays):
+        keys.append(Line2D([], [], **_STILL, color=GREY, label="not seen to vanish"))
+    if stays and len(stays) < sum(len(row.infusions) for row in rows):
+        keys.append(Line2D([], [], **_NO_RESULT, label="no result of CAR T cells"))
     for place, name in enumerate(names):
         colour, marker = _look(place)
         keys.append(
