@@ -19,8 +19,10 @@ from cytoflow_car.report.antigens import shown_heights
 from cytoflow_car.report.figures.style import (
     BLACK,
     BLUE,
+    GREEN,
     ORANGE,
     PALE,
+    PURPLE,
     SMALL,
     TWO_COLUMNS,
     in_print,
@@ -33,7 +35,20 @@ _COLUMNS = (
     "sample_id", "antigen", "population", "control", "marker", "scale", "bin_low", "bin_high",
     "count",
 )  # fmt: skip
-_CONTROL: dict[str, Any] = {"color": BLUE, "linewidth": 1.2, "linestyle": (0, (1, 1))}
+#: By kind of background, its words and its look.
+_BACKGROUNDS: dict[str, tuple[str, dict[str, Any]]] = {
+    "fmo": (
+        "control without the antibody (FMO)",
+        {"color": BLUE, "linewidth": 1.2, "linestyle": (0, (1, 1))},
+    ),
+    "isotype": (
+        "isotype control", {"color": PURPLE, "linewidth": 1.2, "linestyle": (0, (4, 1, 1, 1))},
+    ),
+    "internal": (
+        "negative cells of the same tube",
+        {"color": GREEN, "linewidth": 1.2, "linestyle": (0, (2, 1, 1, 1, 1, 1))},
+    ),
+}  # fmt: skip
 _NORMAL: dict[str, Any] = {"color": ORANGE, "linewidth": 1.4, "linestyle": (0, (5, 2))}
 _MARGIN_BINS = 4
 #: Lower edge of the first bin, which holds what lies below it too.
@@ -48,11 +63,12 @@ def draw_densities(
     population: str = "blasts",
     reference: str = "normal B",
 ) -> Figure:
-    """Draw histograms of a population over its control and normal cells of the same tube.
+    """Draw histograms of a population over its background and normal cells of the same tube.
 
     A column an antigen, a row a specimen; panels of a column share their axis of molecules a cell.
     Each histogram is smoothed over five bins and drawn to its own highest; grey is the population,
-    a dotted line the control, a dashed line the reference.
+    a dotted line the FMO or isotype control, and where there is none the negative population of
+    the same tube; a dashed line the reference.
 
     Parameters
     ----------
@@ -91,11 +107,13 @@ def draw_densities(
         )
     figure = new_figure(TWO_COLUMNS, 0.9 + 1.1 * len(specimens))
     panels = figure.subplots(len(specimens), len(antigens), sharex="col", squeeze=False)
+    backgrounds: set[tuple[str, str]] = set()
     for column, antigen in enumerate(antigens):
         rows = shown[shown["antigen"] == antigen]
         edges = _edges(rows)
         for axes, (sample_id, name) in zip(panels[:, column], specimens.items(), strict=True):
-            _draw_panel(axes, rows[rows["sample_id"] == sample_id], edges, population, reference)
+            of_panel = rows[rows["sample_id"] == sample_id]
+            backgrounds |= _draw_panel(axes, of_panel, edges, population, reference)
             if column == 0:
                 axes.set_ylabel(name)
         marker = rows["marker"].iloc[0]
@@ -104,11 +122,16 @@ def draw_densities(
         panels[-1, column].set_xlabel(f"{marker}, {label}")
     keys = [
         Patch(facecolor=PALE, edgecolor=BLACK, linewidth=0.8, label=population),
-        Line2D([], [], **_CONTROL, label="control without the antibody (FMO)"),
-        Line2D([], [], **_NORMAL, label=f"{reference} of the same tube"),
+        *(
+            Line2D([], [], **_BACKGROUNDS[kind][1], label=_BACKGROUNDS[kind][0] + name)
+            for kind, name in sorted(backgrounds)
+        ),
     ]
-    note = "Below 10 all cells lie in one bin."
-    write_below(figure, keys, 3, [note] if shown["bin_low"].min() <= _LOWEST else [])
+    if (shown["population"] == reference).any():
+        keys.append(Line2D([], [], **_NORMAL, label=f"{reference} of the same tube"))
+    notes = ["Each curve is smoothed, and drawn to its own highest."]
+    notes += ["Below 10 all cells lie in one bin."] if shown["bin_low"].min() <= _LOWEST else []
+    write_below(figure, keys, 3 if len(keys) < 4 else 2, notes)
     return figure
 
 
@@ -127,14 +150,22 @@ def _draw_panel(
     edges: np.ndarray[Any, np.dtype[np.float64]],
     population: str,
     reference: str,
-) -> None:
+) -> set[tuple[str, str]]:
+    """Draw one antigen of one specimen, and return kind and name of each background."""
     middles = np.sqrt(edges[1:] * edges[:-1])
     of_control = rows["control"].fillna("") != ""
-    for kind, chosen in (
-        ("population", rows[~of_control & (rows["population"] == population)]),
-        ("control", rows[of_control]),
-        ("reference", rows[~of_control & (rows["population"] == reference)]),
-    ):
+    own, of_tube = rows["population"] == population, rows["population"] == reference
+    drawn = {
+        "population": rows[~of_control & own], "reference": rows[~of_control & of_tube],
+    }  # fmt: skip
+    # A control is preferred to the negative cells of the tube.
+    background = rows[of_control] if of_control.any() else rows[~own & ~of_tube]
+    told = set()
+    for name, chosen in background.groupby("population", sort=True):
+        kind = str(name) if of_control.any() else "internal"
+        drawn[kind] = chosen
+        told.add((kind, f" ({name})" if kind == "internal" else ""))
+    for kind, chosen in drawn.items():
         if chosen.empty:
             continue
         places = np.rint(np.interp(np.log(chosen["bin_low"]), np.log(edges), np.arange(edges.size)))
@@ -148,7 +179,8 @@ def _draw_panel(
             axes.fill_between(middles, heights, color=PALE, linewidth=0)
             axes.plot(middles, heights, color=BLACK, linewidth=0.8, label=name)
         else:
-            axes.plot(middles, heights, label=name, **(_CONTROL if kind == "control" else _NORMAL))
+            look = _NORMAL if kind == "reference" else _BACKGROUNDS[kind][1]
+            axes.plot(middles, heights, label=name, **look)
     log_scale(axes, "x")
     axes.set(xlim=(edges[0], edges[-1]), ylim=(0, 1.1), yticks=[])
     axes.spines["left"].set_visible(False)
@@ -157,3 +189,4 @@ def _draw_panel(
         f"n = {counted:,}", (0, 1), (2, -2), "axes fraction", "offset points", va="top",
         fontsize=SMALL,
     )  # fmt: skip
+    return told
