@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib as mpl
@@ -48,7 +49,14 @@ from cytoflow_car.report.figures import (
     save_figure,
 )
 from cytoflow_car.report.figures.response import MRD_LOOKS
-from cytoflow_car.report.figures.style import DAYS_A_MONTH, LOOKS, PURPLE, RED, round_times
+from cytoflow_car.report.figures.style import (
+    DAYS_A_MONTH,
+    LOOKS,
+    PURPLE,
+    RED,
+    p_value_text,
+    round_times,
+)
 
 MONTH = DAYS_A_MONTH
 
@@ -169,8 +177,23 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     "groups of long names": lambda: draw_survival(
         {"early recovery of immunoglobulins": kaplan_meier(FOLLOW_UPS), "x": GROUPS["later"]}
     ),
+    "landmark of long names": lambda: draw_survival(
+        {
+            f"recovered_b_cell_cd19_percent_of_nucleated_bm_2_percent: {word}": GROUPS[name]
+            for word, name in (("no", "later"), ("yes", "early"))
+        },
+        unit="days",
+        landmark=183.0,
+    ),
+    "relapses before any result": lambda: draw_b_cells(B_CELLS, {"P1": 9.0, "P2": 9.0, "P9": 9.0}),
+    "incidence with two competing": lambda: draw_cumulative_incidence(
+        {"all": RELAPSED["mutated"]}, competing=[{"all": DIED["mutated"]}] * 2
+    ),
+    "long words of responses": lambda: draw_response(
+        [replace(RESPONSES[0], best_response="complete remission without recovery", death=290.0)]
+    ),
     "landmark": lambda: draw_survival({"all": kaplan_meier(FOLLOW_UPS)}, landmark=6.0),
-    "incidence": lambda: draw_cumulative_incidence(RELAPSED, competing=DIED),
+    "incidence": lambda: draw_cumulative_incidence(RELAPSED, competing=[DIED]),
     "timeline": lambda: draw_timeline(TIMELINES),
     "response": lambda: draw_response(RESPONSES),
     "densities": lambda: draw_densities(HISTOGRAMS, {"S1": "baseline", "S2": "relapse"}),
@@ -277,6 +300,33 @@ def test_expansion_below_the_loq_is_open_and_at_half() -> None:
     assert "Not drawn: 1 below an unknown LOQ" in said(figure)
 
 
+def test_quantified_results_are_drawn_without_background() -> None:
+    net = EXPANSION.assign(NET=EXPANSION["AVAL"] - 0.5)
+    figure = draw_expansion(net)
+    # Below the LOQ nothing is taken off, nor where nothing would be left.
+    assert [(7, 11.5), (10, 39.5), (21, 2.5), (42, 0.2)] == points(line(figure.axes[0], "P1"))
+    assert [(-1.0, 0.02), (28.0, 0.025)] == points(line(figure.axes[0], "_P1 below the LOQ"))
+    assert "Without background where a control tells it." in said(figure)
+    assert "background" not in said(draw_expansion(EXPANSION))
+
+
+def test_of_several_results_of_a_day_one_is_drawn_and_said() -> None:
+    rows = [(7.0, "NOT_DETECTED", 0.0, 0.1), (7.0, "QUANTIFIED", 5.0, 0.1),
+            (7.0, "QUANTIFIED", 6.0, 0.1), (9.0, "NOT_DONE", None, None)]  # fmt: skip
+    twice = results("P1", *rows).assign(N_DENOM=[9000, 2000, 1000, 0])
+    figure = draw_expansion(twice)
+    assert [(7.0, 5.0)] == points(line(figure.axes[0], "P1"))
+    assert "One of several results of a day: P1 day 7." in said(figure)
+    days = draw_b_cells(results("P1", *rows[:3], SPEC="BM").assign(DAY=270.0), {})
+    assert "P1 day 270." in said(days)
+
+
+def test_names_of_patients_are_no_formulas(tmp_path: Path) -> None:
+    name = r"A$\frac$_1"
+    save_figure(draw_expansion(results(name, *COURSE)), tmp_path / "a.svg")
+    assert name in (tmp_path / "a.svg").read_text(encoding="utf-8")
+
+
 def test_expansion_of_nothing_quantified_and_of_very_many() -> None:
     draw_expansion(results("P1", COURSE[0], COURSE[5]))
     draw_expansion(results("P1", COURSE[3]))
@@ -298,7 +348,6 @@ def test_a_timeline_of_one_patient_without_infusions() -> None:
         (EXPANSION.assign(AVALU=["%", "cells/uL"] * 5), "AVALU"),
         (EXPANSION.assign(STATUS="fine"), "status 'fine'"),
         (EXPANSION.assign(INFSEQ=np.nan), "10 results without INFSEQ"),
-        (EXPANSION.assign(DAY=7.0), "P1: two results on day 7"),
         (EXPANSION[:0], "no results"),
     ],
 )
@@ -326,6 +375,24 @@ def test_relapsed_patients_are_red_and_end_at_the_relapse() -> None:
     assert "aplasia, up to 2 %" in said(figure)
     assert "Diamond on the axis" in said(figure)
     assert "Diamond on the axis" not in said(draw_b_cells(B_CELLS, {"P1": 200.0}))
+
+
+def test_a_relapse_below_the_loq_is_white_and_one_without_result_lies_on_the_axis() -> None:
+    below = results("P8", (30.0, "QUANTIFIED", 1.0, 0.5), (90.0, "NOT_DETECTED", None, 0.5))
+    figure = draw_b_cells(below, {"P8": 90.0, "P9": 20.0}, threshold_is_aplasia=False)
+    (axes,) = figure.axes
+    mark = line(axes, "_P8 relapse")
+    assert [(90 / MONTH, 0.25)] == points(mark)
+    assert ("white", RED) == (mark.get_markerfacecolor(), mark.get_markeredgecolor())
+    nowhere = line(axes, "_P9 relapse")
+    assert [(20 / MONTH, 0.0)] == points(nowhere)
+    assert axes.get_xaxis_transform() == nowhere.get_transform()
+    assert "Relapsed without a result before: P9." in said(figure)
+    assert "aplasia, below 2 %" in said(figure)
+    # Nobody has a result before the relapse.
+    early = draw_b_cells(below, {"P8": 9.0})
+    assert [(9 / MONTH, 0.0)] == points(line(early.axes[0], "_P8 relapse"))
+    assert early.axes[0].get_xlim()[1] > 9 / MONTH
 
 
 def check_curve(axes: Axes, name: str, curve: Curve, start: float) -> None:
@@ -395,17 +462,48 @@ def test_a_landmark_says_that_its_clock_starts_anew() -> None:
 
 
 def test_incidence_is_drawn_with_what_competes() -> None:
-    figure = draw_cumulative_incidence(RELAPSED, competing=DIED)
+    figure = draw_cumulative_incidence(RELAPSED, competing=[DIED])
     for name, curve in RELAPSED.items():
         check_curve(figure.axes[0], name, curve, 0.0)
-        other = line(figure.axes[0], f"_{name} competing")
+        other = line(figure.axes[0], f"_{name} death, competing")
         np.testing.assert_array_equal([0.0, *DIED[name].values], other.get_ydata())
         assert other.get_linewidth() < line(figure.axes[0], name).get_linewidth()
     check_table(figure, list(HALVES.values()))
-    assert "Relapse, cumulative incidence (%)" == figure.axes[0].get_ylabel()
+    assert "Relapse, cumulative incidence (%)" in said(figure)
     assert "death, competing" in said(figure)
+    assert {"mutated: death, competing", "wild type: death, competing"} < {
+        item.get_text() for legend in figure.legends for item in legend.get_texts()
+    }
     with pytest.raises(OutcomeError, match="competing events of"):
-        draw_cumulative_incidence(RELAPSED, competing={"mutated": DIED["mutated"]})
+        draw_cumulative_incidence(RELAPSED, competing=[{"mutated": DIED["mutated"]}])
+
+
+def test_incidence_ends_level_where_nobody_is_left() -> None:
+    items = [FollowUp("P1", 3.0, "relapse"), FollowUp("P2", 5.0, "death"),
+             FollowUp("P3", 8.0, "relapse")]  # fmt: skip
+    curves = [{"all": cumulative_incidence(items, name)} for name in ("relapse", "death")]
+    figure = draw_cumulative_incidence(curves[0], competing=curves[1:], end=12.0)
+    assert figure.axes[0].get_xlim()[1] >= 12.0
+    last = line(figure.axes[0], "all").get_xydata()[-2:]
+    assert (8.0, 12.0) == pytest.approx((last[0, 0], last[1, 0]), rel=0.03)
+    assert last[0, 1] == last[1, 1]
+    keys = {item.get_text() for legend in figure.legends for item in legend.get_texts()}
+    assert {"relapse", "death, competing"} == keys
+
+
+def test_limits_are_told_only_where_they_are_drawn() -> None:
+    without = said(draw_survival({"all": kaplan_meier([FollowUp("P1", 3.0), FollowUp("P2", 4.0)])}))
+    assert "Dashed" not in without
+    assert "Ticks: censored." in without
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.0496, "P = 0.0496"), (0.05, "P = 0.05"), (0.0504, "P = 0.0504"), (0.2, "P = 0.2"),
+     (0.0432, "P = 0.043"), (0.0004, "P < 0.001")],
+)  # fmt: skip
+def test_p_values_are_not_rounded_onto_the_limit(value: float, text: str) -> None:
+    assert text == p_value_text(value)
 
 
 def test_curves_of_another_quantity_are_refused() -> None:
@@ -467,6 +565,30 @@ def test_a_timeline_shows_what_is_known_and_since_when() -> None:
         draw_timeline([TIMELINES[0], TIMELINES[0]])
 
 
+def test_bars_of_a_timeline_never_hide_each_other() -> None:
+    long = {1: Persistence("interval", 200.0, None), 2: Persistence("interval", 30.0, 60.0)}
+    figure = draw_timeline(
+        [
+            lay_timeline("P1", 300.0, INFUSIONS, long, {}, relapse=50.0),
+            lay_timeline("P2", 300.0, INFUSIONS, {1: long[1]}, {}),
+        ]
+    )
+    (axes,) = figure.axes
+    bars = [item for item in axes.patches if isinstance(item, Rectangle)]
+    spans = {
+        str(item.get_label())[-1]: (item.get_y(), item.get_y() + item.get_height())
+        for item in bars
+        if item.get_y() < 0.5
+    }
+    assert spans["1"][1] < spans["2"][0]
+    # A relapse on the day of an infusion stands beneath it.
+    infusion = next(item for item in axes.get_lines() if item.get_label() == "_infusion 2")
+    assert infusion.get_ydata()[0] < line(axes, "_relapse").get_ydata()[0]
+    assert line(axes, "_no result").get_xdata()[0] == pytest.approx(50 / MONTH)
+    assert "not seen to vanish" in said(figure)
+    assert "no result of CAR T cells" in said(figure)
+
+
 def test_responses_show_every_call_at_its_day() -> None:
     figure = draw_response(RESPONSES)
     (axes,) = figure.axes
@@ -482,6 +604,8 @@ def test_responses_show_every_call_at_its_day() -> None:
     assert [(200 / MONTH, 0.0)] == points(line(axes, "_relapse"))
     words = {item.get_text(): item.xy[1] for item in axes.texts if isinstance(item, Annotation)}
     assert (0, 1, 0) == (words["CR"], words["CRi"], words["CD19−CD22+"])
+    died = draw_response([replace(RESPONSES[1], death=390.0)])
+    assert [(390 / MONTH, 0.0)] == points(line(died.axes[0], "_death"))
     wrong = ResponseRow("P1", 9.0, INFUSIONS[:1], mrd=(MrdResult(1.0, "maybe"),))
     with pytest.raises(OutcomeError, match="P1: MRD 'maybe'"):
         draw_response([wrong])
@@ -501,7 +625,7 @@ def test_densities_lie_where_the_cells_do() -> None:
         return float(x[int(np.argmax(y))])
 
     for axes, kind, planted in (
-        (cd19_first, "population", 9000), (cd19_first, "control", 300),
+        (cd19_first, "population", 9000), (cd19_first, "fmo", 300),
         (cd19_first, "reference", 20000), (cd19_second, "population", 900),
         (cd22_first, "population", 3000),
     ):  # fmt: skip
@@ -509,7 +633,7 @@ def test_densities_lie_where_the_cells_do() -> None:
         assert planted == pytest.approx(peak(axes, kind), rel=0.05)
     styles = {
         str(line(cd19_first, f"_{kind}")._dash_pattern)  # type: ignore[attr-defined]
-        for kind in ("population", "control", "reference")
+        for kind in ("population", "fmo", "reference")
     }
     assert 3 == len(styles)
     assert [] == [item for item in cd19_second.get_lines() if item.get_label() == "_reference"]
@@ -573,4 +697,5 @@ def test_examples_of_the_page_run(
 def test_times_are_round() -> None:
     assert [0.0, 3.0, 6.0, 9.0, 12.0, 15.0, 18.0] == round_times(0.0, 19.0, "months")
     assert [0.0, 12.0, 24.0, 36.0, 48.0] == round_times(0.0, 59.0, "months", most=6)
+    assert [0.0, 240.0, 480.0, 720.0, 960.0, 1200.0] == round_times(0.0, 1300.0, "months")
     assert [0.0, 7.0, 14.0, 21.0, 28.0] == round_times(-1.0, 28.0, "days")
