@@ -17,7 +17,7 @@ from cytoflow_car.report.html import (
     warning,
 )
 from cytoflow_car.report.notices import GRAVE, footer, simulated_warning
-from cytoflow_car.report.words import doubts, glossary, meaning
+from cytoflow_car.report.words import counted, doubts, glossary, meaning
 from cytoflow_car.tables.cells import Line
 from cytoflow_car.tables.meanings import (
     CALLS,
@@ -89,10 +89,17 @@ def _warnings(run: RunContents) -> Iterator[Content]:
     for flag, names in samples.items():
         n = len(names)
         yield warning(f"{flag}, {n} specimen{'' if n == 1 else 's'}: {meaning(flag)}.")
-    drifting = {line["batch"] for line in run.qc if line["flag"] == "DRIFT" and line["batch"]}
+    drifting = {line["batch"] for line in _of_batches(run) if line["flag"] == "DRIFT"} - {""}
     if drifting:
         yield warning(
             element("a", f"batches drift: {', '.join(sorted(drifting))}", href="#quality")
+        )
+    alone = {line["sample_id"] for line in run.qc if line["flag"] == "DRIFT"} - {""}
+    if alone:
+        n = len(alone)
+        yield warning(
+            f"{n} specimen{' drifts' if n == 1 else 's drift'} from the others of the run, told on "
+            "the pages of their patients."
         )
     if any(_is_biased(line) for line in run.statistics or ()):
         yield warning(
@@ -117,7 +124,7 @@ def _patients(run: RunContents) -> Iterator[Content]:
     yield element(
         "p",
         "Days are from infusion 1; of peak and persistence after infusion 2 they are from that. "
-        "CAR T cells are in % of T cells in blood.",
+        "CAR T cells are in % of T cells in blood, without background where a control tells it.",
     )
     rows: list[Row] = []
     for item in run.patients:
@@ -176,7 +183,11 @@ def _peak(line: Line, infusion: int) -> list[Content]:
         number(line, f"cmax_{infusion}", unit="%"),
         " on day ",
         number(line, f"tmax_{infusion}"),
-        *([", AUC ", number(line, f"auc_{infusion}")] if line[f"auc_{infusion}"] else []),
+        *(
+            [", AUC ", number(line, f"auc_{infusion}", unit="% × days")]
+            if line[f"auc_{infusion}"]
+            else []
+        ),
     ]
 
 
@@ -233,7 +244,7 @@ def _patients_of_run(run: RunContents) -> Content:
         blood = [
             line for line in car if line["specimen"] == "PB" and line["status"] == "QUANTIFIED"
         ]
-        highest = max(blood, key=lambda line: float(line["value"]), default=None)
+        highest = max(blood, key=lambda line: float(line[counted(line)]), default=None)
         calls = [line for line in own if line["call"] and line["day"] and line["specimen"] == "BM"]
         calls = [line for line in calls if line["measurement"] == "blast_percent_of_nucleated"]
         last = max(calls, key=lambda line: float(line["day"]), default=None)
@@ -246,7 +257,7 @@ def _patients_of_run(run: RunContents) -> Content:
                 )
                 or "none known",
                 f"{len({line['specimen_id'] for line in item.measurements})}",
-                _on_day(highest, "value_reported", " %"),
+                "" if highest is None else _on_day(highest, counted(highest), " %"),
                 _on_day(last, "call"),
                 *(_antigen_of_run(own, antigen) for antigen in ("cd19", "cd22")),
                 *(
@@ -257,7 +268,8 @@ def _patients_of_run(run: RunContents) -> Content:
         )
     return table(
         "Patients, by the results alone",
-        ["Patient", "Infusions", "Draws", "Highest quantified CAR T of T in blood",
+        ["Patient", "Infusions", "Draws",
+         "Highest quantified CAR T of T in blood, without background where known",
          "Last call of MRD in marrow", "CD19 of blasts", "CD22 of blasts", "Relapse", "Death",
          "Last follow-up"],
         rows,
@@ -268,7 +280,7 @@ def _on_day(line: Line | None, column: str, unit: str = "") -> Content:
     if line is None:
         return ""
     day = number(line, "day")
-    return element("span", number(line, column, rounded=False), f"{unit} on day ", day)
+    return element("span", number(line, column), f"{unit} on day ", day)
 
 
 def _antigen_of_run(own: Sequence[Line], antigen: str) -> Content:
@@ -332,7 +344,8 @@ def _survival(run: RunContents) -> Iterator[Content]:
 
 def _interval(line: Line) -> list[Content]:
     ends = interval(line, "ci_low", "ci_high")
-    return [*ends, f" ({line['transform']})"] if ends and line["transform"] else ends
+    # Without an interval it still tells the rows of one estimate apart.
+    return [*ends, f" ({line['transform']})"] if line["transform"] else ends
 
 
 def _at_risk(line: Line, run: RunContents) -> Content:
@@ -383,10 +396,15 @@ def _review(run: RunContents) -> Content:
     return table("Gates to look at", ["Sample", "Template", "Why"], rows)
 
 
+def _of_batches(run: RunContents) -> list[Line]:
+    """Return the findings that are of no single specimen."""
+    return [line for line in run.qc if line["flag"] and not line["sample_id"]]
+
+
 def _batches(run: RunContents) -> Content:
     rows: list[Row] = [
         [
-            line["batch"] or line["sample_id"],
+            line["batch"],
             line["template"],
             line["check"].replace("_", " "),
             Cell((number(line, "value", unit=line["unit"]),)),
@@ -394,8 +412,7 @@ def _batches(run: RunContents) -> Content:
             Cell((line["limit"],), "text"),
             f"{line['flag']}: {meaning(line['flag'], QC_FLAGS)}",
         ]
-        for line in run.qc
-        if line["flag"] and not line["sample_id"]
+        for line in _of_batches(run)
     ]
     columns = ["Batch", "Template", "Check", "Found", "Of", "Limit", "Meaning"]
     return table("Findings of batches", columns, rows)

@@ -105,6 +105,8 @@ FINDINGS = [
      "unit": "count", "limit": "at least 1000"},
     {"template": "car_t_pb", "check": "drift", "value": -3.027198, "unit": "SD", "flag": "DRIFT",
      "item": "gate live", "batch": "S1", "limit": "1_3s"},
+    {"sample_id": "A_7", "template": "car_t_pb", "check": "drift", "value": 4.1, "unit": "SD",
+     "flag": "DRIFT", "item": "gate live", "batch": "S9", "limit": "1_3s"},
 ]  # fmt: skip
 ANTIGEN = {
     "sample_id": "A_30", "template": "blasts_bm", "antigen": "blast_cd19", "population": "blasts",
@@ -387,6 +389,32 @@ def test_the_marrows_chart_has_the_line_of_aplasia_and_every_event() -> None:
     assert heights["infusion 1 (CD19)"] != heights["infusion 2 (CD22)"]
     assert heights["relapse"] != heights["death"]
     assert min(heights.values()) > 10
+
+
+def test_batches_that_drift_are_those_of_the_table(run: Run) -> None:
+    text = build_report(run.results).pages["index.html"]
+    assert "batches drift: S1<" in text
+    assert "1 specimen drifts" in text
+    quality = text[text.index('id="quality"') : text.index('id="versions"')]
+    assert "S1" in quality
+    assert "S9" not in text
+
+
+def test_numbers_of_courses_have_their_unit_and_estimates_their_scale(
+    run: Run, tmp_path: Path
+) -> None:
+    shutil.copytree(run.outcome, tmp_path / "outcome")
+    summary = tmp_path / "outcome" / "patients_summary.csv"
+    table = pd.read_csv(summary, dtype=str, keep_default_na=False)
+    table.loc[0, ["cmax_1", "tmax_1", "auc_1"]] = ["12.4", "7.0", "80.5"]
+    table.to_csv(summary, index=False)
+    text = build_report(run.results, tmp_path / "outcome").pages["index.html"]
+    assert re.search(r"80\.5</span> % × days", text)
+    told = pd.read_csv(run.outcome / "statistics.csv", keep_default_na=False)
+    for transform in ("plain", "log-log"):
+        assert (told["transform"] == transform).sum() == text.count(f"({transform})")
+    alone = build_report(run.results).pages["index.html"]
+    assert 'data-column="value_net" data-sample="A_7"' in alone
 
 
 def test_times_of_survival_count_from_the_origin_of_the_outcomes(run: Run, tmp_path: Path) -> None:
