@@ -28,7 +28,18 @@ class GroupTotals:
 
 @dataclass(frozen=True, slots=True)
 class LogRank:
-    """A test that groups share one hazard; flags as of estimates."""
+    """A test that groups share one hazard.
+
+    Attributes
+    ----------
+    degrees
+        Of freedom: groups at risk at an event, less one.
+    groups
+        All of them.
+    flags
+        As of estimates, and NEVER_AT_RISK, ``:`` and the label: everybody of the group was
+        censored before the first event, and the test does without it.
+    """
 
     chi2: float
     degrees: int
@@ -56,8 +67,8 @@ def compare_groups(
     Raises
     ------
     OutcomeError
-        The group was known only later and that is not allowed, a patient has no value, all have
-        the same, or there is no event.
+        The group was known only later and that is not allowed, a patient has no value, fewer than
+        two groups were at risk at an event, or the first took everybody who was.
 
     References
     ----------
@@ -66,25 +77,38 @@ def compare_groups(
     from lifelines.statistics import multivariate_logrank_test
 
     groups, flags = split(follow_ups, group, allow_immortal_time=allow_immortal_time)
-    totals = totals_of(groups)
-    n_events = sum(item.n_events for item in totals)
-    if len(groups) < 2 or not n_events:
-        raise OutcomeError(
-            f"{len(groups)} groups of {group.name!r} with {n_events} events",
-            expected="two groups and an event",
-        )
-    rows = [
-        (item.time, place, bool(item.event))
-        for place, items in enumerate(groups.values())
+    events = [item.time for items in groups.values() for item in items if item.event]
+    first = min(events, default=math.inf)
+    at_risk = [
+        (item.time, label, bool(item.event))
+        for label, items in groups.items()
         for item in items
+        if item.time >= first
     ]
-    found = multivariate_logrank_test(*zip(*rows, strict=True))
+    tested = {label for _, label, _ in at_risk}
+    if len(tested) < 2:
+        raise OutcomeError(
+            f"{len(groups)} groups of {group.name!r} with {len(events)} events, "
+            f"{len(tested)} of them at risk at one",
+            expected="two groups at risk at an event",
+        )
+    if len(at_risk) == events.count(first):
+        raise OutcomeError(
+            f"everybody at risk had an event at {first:g}, in all groups of {group.name!r}",
+            expected="an event that leaves somebody without",
+        )
+    found = multivariate_logrank_test(*zip(*at_risk, strict=True))
+    never = tuple(
+        f"NEVER_AT_RISK:{label if isinstance(label, str) else f'{label:g}'}"
+        for label in groups
+        if label not in tested
+    )
     return LogRank(
         chi2=float(found.test_statistic),
-        degrees=len(groups) - 1,
+        degrees=len(tested) - 1,
         p_value=float(found.p_value),
-        groups=totals,
-        flags=(*flags, *event_flags(n_events, setting)),
+        groups=totals_of(groups),
+        flags=(*flags, *never, *event_flags(len(events), setting)),
     )
 
 

@@ -92,3 +92,24 @@ def test_groups_are_texts_or_numbers_and_need_an_event() -> None:
     assert ["mutated", "wild"] == [item.label for item in found.groups]
     with pytest.raises(OutcomeError, match="1 groups of 'tp53'"):
         compare_groups(FOLLOW_UPS, Covariate("tp53", dict.fromkeys(arms, "wild"), known_at=0.0))
+
+
+def test_groups_that_were_never_at_risk_have_no_degree_of_freedom() -> None:
+    times = {"P1": 5.0, "P2": 6.0, "P3": 7.0, "P4": 8.0, "P5": 9.0, "P6": 10.0}
+    follow_ups = [FollowUp(name, time, "relapse") for name, time in times.items()]
+    arms = dict(zip(times, (0.0, 0.0, 0.0, 1.0, 1.0, 1.0), strict=True))
+    expected = compare_groups(follow_ups, Covariate("arm", arms, known_at=0.0))
+    early = [FollowUp("P7", 1.0), FollowUp("P8", 2.0)]
+    arms |= {"P7": 2.0, "P8": 2.0}
+    found = compare_groups([*follow_ups, *early], Covariate("arm", arms, known_at=0.0))
+    assert (1, expected.chi2, expected.p_value) == (found.degrees, found.chi2, found.p_value)
+    assert ("NEVER_AT_RISK:2", "FEW_EVENTS") == found.flags and 3 == len(found.groups)
+    arms = dict.fromkeys(times, "later") | {"P7": "early", "P8": "early"}
+    with pytest.raises(OutcomeError, match="6 events, 1 of them at risk at one"):
+        compare_groups([*follow_ups, *early], Covariate("arm", arms, known_at=0.0))
+
+
+def test_groups_of_whom_all_have_their_event_at_once_are_not_compared() -> None:
+    follow_ups = [FollowUp("P1", 2.0, "relapse"), FollowUp("P2", 2.0, "relapse")]
+    with pytest.raises(OutcomeError, match="everybody at risk had an event at 2"):
+        compare_groups(follow_ups, Covariate("arm", {"P1": 0.0, "P2": 1.0}, known_at=0.0))
