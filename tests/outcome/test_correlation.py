@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import permutations
+
 import numpy as np
 import pytest
 from scipy.stats import spearmanr
@@ -39,7 +41,32 @@ def test_little_gives_no_interval() -> None:
     assert correlate({"a": 1, "b": 2}, {"a": 1, "b": 2}).value is None
     three = correlate({"a": 1, "b": 2, "c": 3}, {"a": 1, "b": 3, "c": 2, "d": 9})
     assert 0.5 == pytest.approx(three.value) and three.interval is None and 3 == three.n
-    same = correlate(by_patient(np.arange(9)), by_patient(np.arange(9)))
-    assert 1 == same.value and same.interval is None
+    assert ("FEW_PATIENTS",) == three.flags
+    same = correlate(by_patient(np.arange(5)), by_patient(np.arange(5)))
+    assert 1 == pytest.approx(same.value) and same.interval is None
+    # Two of 120 pairings, the same order and the opposite one.
+    assert 2 / 120 == pytest.approx(same.p_value)
+    many = correlate(by_patient(np.arange(10)), by_patient(-np.arange(10)))
+    assert -1 == pytest.approx(many.value) and many.p_value is None and () == many.flags
     assert correlate(by_patient(np.zeros(9)), by_patient(np.arange(9))).value is None
     assert 0 == correlate({}, {}).n
+
+
+@pytest.mark.parametrize("n", [3, 4, 5, 6, 7])
+def test_p_values_of_few_patients_count_all_pairings(n: int) -> None:
+    rng = np.random.default_rng(n)
+    for decimals in (0, 3):  # with ties, and hardly any
+        first, second = rng.normal(size=(2, n)).round(decimals)
+        if not np.ptp(first) or not np.ptp(second):
+            continue
+        found = correlate(by_patient(first), by_patient(second))
+        values = [spearmanr(first, order).statistic for order in permutations(second)]
+        as_far = np.abs(values) > abs(values[0]) - 1e-9
+        assert as_far.mean() == pytest.approx(found.p_value)
+
+
+def test_p_values_of_more_patients_are_students() -> None:
+    first, second = np.random.default_rng(3).normal(size=(2, 10))
+    found = correlate(by_patient(first), by_patient(second))
+    assert spearmanr(first, second).pvalue == pytest.approx(found.p_value)
+    assert "Spearman, P by Student's t, Bonett-Wright" == found.method
