@@ -48,6 +48,8 @@ class Curve:
         Scale on which the bounds are symmetric, of survival or of 1 - incidence.
     confidence
         Of the bounds, two-sided.
+    is_final
+        Whether nobody is left without an event, of any kind: nothing changes after the last time.
     """
 
     name: str
@@ -65,13 +67,14 @@ class Curve:
     n_events: int
     person_time: float
     confidence: float
+    is_final: bool
     flags: tuple[str, ...]
 
     def at(self, time: float) -> Estimate:
         """Return the estimate at one time.
 
-        Flags: BEYOND_FOLLOW_UP, where nobody was followed so long and the curve has not come to
-        its end; NO_EVENTS_YET.
+        Flags: BEYOND_FOLLOW_UP, where nobody was followed so long and the curve is not final;
+        NO_EVENTS_YET.
         """
         estimate = Estimate(
             name=f"{self.name} at {time:g}",
@@ -85,10 +88,10 @@ class Curve:
             person_time=self.person_time,
             flags=self.flags,
         )
-        start, end = (1.0, 0.0) if self.name == "survival" else (0.0, 1.0)
+        start = 1.0 if self.name == "survival" else 0.0
         place = int(np.searchsorted(self.times, time, side="right")) - 1
         value = float(self.values[place]) if place >= 0 else start
-        if time > self.times[-1] and value != end:
+        if time > self.times[-1] and not self.is_final:
             return replace(estimate, flags=(*self.flags, "BEYOND_FOLLOW_UP"))
         if value == start:
             return replace(estimate, value=value, flags=(*self.flags, "NO_EVENTS_YET"))
@@ -145,7 +148,7 @@ def kaplan_meier(
         low=low,
         high=high,
         transform=transform,
-        **_totals(checked, int(steps.events.sum()), setting),
+        **_totals(checked, steps, int(steps.events.sum()), setting),
     )
 
 
@@ -228,7 +231,10 @@ def cumulative_incidence(
         survival *= 1 - leaving
         values.append(incidence)
         variances.append(covariance[1, 1])
-    incidences, se = np.array(values), np.sqrt(np.array(variances))
+    # Sums of thirds miss 1 by rounding, and the bounds of what is all but 1 are none.
+    others = np.cumsum(steps.events - events)
+    incidences = np.where(others > 0, np.array(values), 1 - steps.survival)
+    se = np.sqrt(np.clip(variances, 0, None))
     low, high = _bounds(1 - incidences, se, transform, setting.confidence)
     return Curve(
         name=f"cumulative incidence of {event}",
@@ -242,7 +248,7 @@ def cumulative_incidence(
         low=1 - high,
         high=1 - low,
         transform=transform,
-        **_totals(checked, len(own), setting),
+        **_totals(checked, steps, len(own), setting),
     )
 
 
@@ -311,14 +317,18 @@ class _Totals(TypedDict):
     n_events: int
     person_time: float
     confidence: float
+    is_final: bool
     flags: tuple[str, ...]
 
 
-def _totals(follow_ups: Sequence[FollowUp], n_events: int, setting: SurvivalSetting) -> _Totals:
+def _totals(
+    follow_ups: Sequence[FollowUp], steps: _Steps, n_events: int, setting: SurvivalSetting
+) -> _Totals:
     return {
         "n": len(follow_ups),
         "n_events": n_events,
         "person_time": math.fsum(item.time for item in follow_ups),
         "confidence": setting.confidence,
+        "is_final": not steps.survival[-1],
         "flags": event_flags(n_events, setting),
     }

@@ -52,6 +52,25 @@ def test_before_the_first_event_and_beyond_the_last_follow_up() -> None:
     assert censored.at(5.1).value is None and "BEYOND_FOLLOW_UP" in censored.at(5.1).flags
 
 
+def test_an_incidence_is_final_where_everybody_had_an_event() -> None:
+    relapse = cumulative_incidence(FOLLOW_UPS, "relapse")
+    last, later = relapse.at(4), relapse.at(100)
+    assert (0.625, last.se, last.interval) == (later.value, later.se, later.interval)
+    assert last.interval is not None and ("FEW_EVENTS",) == later.flags
+    # Nobody is left to die, and death has come to its end before.
+    assert 0.375 == pytest.approx(cumulative_incidence(FOLLOW_UPS, "death").at(100).value)
+    censored = cumulative_incidence([*FOLLOW_UPS, FollowUp("P5", 4.0)], "relapse").at(4.1)
+    assert censored.value is None and "BEYOND_FOLLOW_UP" in censored.flags
+
+
+@pytest.mark.parametrize("n", [3, 11, 20])
+def test_an_incidence_of_everybody_is_one(n: int) -> None:
+    everybody = [FollowUp(f"P{k}", k + 1.0, "relapse") for k in range(n)]
+    curve = cumulative_incidence(everybody, "relapse")
+    assert 1.0 == curve.at(n).value and 1.0 == curve.at(n + 1).value
+    assert curve.at(n).interval is None and math.isnan(curve.high[-1])
+
+
 def test_incidence_by_hand() -> None:
     relapse = cumulative_incidence(FOLLOW_UPS, "relapse")
     np.testing.assert_allclose([0.25, 0.25, 0.625], relapse.values)
