@@ -188,12 +188,12 @@ def _exp(logarithm: float) -> float:
 
 
 def _check_covariates(values: Values, names: Sequence[str]) -> None:
-    off = values - values.mean(axis=0)
-    for name, column in zip(names, off.T, strict=True):
-        if not column.any():
+    for name, spread in zip(names, np.ptp(values, axis=0), strict=True):
+        if not spread:
             raise OutcomeError(
                 f"{name!r} does not vary", expected="patients that differ", advice="Leave it out"
             )
+    off = values - values.mean(axis=0)
     if np.linalg.matrix_rank(off / off.std(axis=0)) < len(names):
         raise OutcomeError(
             f"{', '.join(names)} say the same",

@@ -174,6 +174,7 @@ def test_without_events_nothing_is_estimated() -> None:
     ("covariates", "message"),
     [
         ([group(1, 1, 1)], "'group' does not vary"),
+        ([group(0.1, 0.1, 0.1)], "'group' does not vary"),
         ([group(0, 1, 1), replace(group(1, 0, 0), name="other")], "say the same"),
         ([group(0, 1)], "P2: no value of 'group'"),
         ([group(0, 1, math.nan)], "P2: no value of 'group'"),
