@@ -24,7 +24,7 @@ from cytoflow_car.outcome.follow_up import (
     value_of,
 )
 from cytoflow_car.outcome.log_rank import totals_of
-from cytoflow_car.outcome.partial_likelihood import Coefficient, fit_firth, fit_wald
+from cytoflow_car.outcome.partial_likelihood import Coefficient, fit, says_something
 from cytoflow_car.outcome.time_dependent import RiskRow, build_rows
 
 WALD = "Cox, Efron's ties, Wald"
@@ -141,19 +141,23 @@ def fit_cox_time_dependent(
         )
         for name in names
     )
-    if not n_events:
+    # Who was at risk at no event says nothing, and shall not stretch the scale of a covariate.
+    times = np.unique(stop[event])
+    at_risk = np.searchsorted(times, start, "right") < np.searchsorted(times, stop, "right")
+    used = values[at_risk], start[at_risk], stop[at_risk], event[at_risk]
+    if not n_events or not says_something(*used):
         return _with_flag(unknown, "NO_INFORMATION")
     if penalty != "always":
-        plain = fit_wald(values, start, stop, event, setting.confidence)
+        plain = fit(*used, setting.confidence, penalised=False)
         if plain is not None and all(
             item.se * span <= setting.separation_se
-            for item, span in zip(plain, _spans(values), strict=True)
+            for item, span in zip(plain, _spans(used[0]), strict=True)
         ):
             return _with_coefficients(unknown, plain, "log", WALD)
         unknown = _with_flag(unknown, "SEPARATION")
         if penalty == "never":
             return unknown
-    penalised = fit_firth(values, start, stop, event, setting.confidence)
+    penalised = fit(*used, setting.confidence, penalised=True)
     if penalised is None:
         return _with_flag(unknown, "NO_INFORMATION")
     return _with_coefficients(unknown, penalised, "", FIRTH)

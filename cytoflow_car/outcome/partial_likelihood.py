@@ -34,6 +34,8 @@ _SHORTEST_STEP, _LONGEST_STEP = 1e-10, 100.0
 _LEAST_INFORMATION = 1e-9
 _SAME_DEVIANCE = 1e-4
 _MOST_STEPS = 100
+# Of a standard error, from the highest point of a profile until it has come down enough.
+_MOST_DOUBLINGS = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,9 @@ class PartialLikelihood:
         *,
         penalised: bool,
     ) -> None:
-        self.scale = covariates.std(axis=0)
+        spread = covariates.std(axis=0)
+        self.scale = np.where(spread > 0, spread, 1.0)
+        self.origin = np.zeros_like(spread)
         self._covariates = (covariates - covariates.mean(axis=0)) / self.scale
         self._of_events = self._covariates[event].sum(axis=0)
         self._penalised = penalised
@@ -116,6 +120,13 @@ class PartialLikelihood:
             gradient += np.einsum("ab,abc->c", np.linalg.inv(information), derivative) / 2
         return likelihood, gradient, information
 
+    def covariance(self, beta: Values) -> Values | None:
+        """Return that of scaled coefficients; None where the events say nothing of one."""
+        information = self.at(beta)[2]
+        if np.linalg.matrix_rank(information, tol=_LEAST_INFORMATION, hermitian=True) < beta.size:
+            return None
+        return np.asarray(np.linalg.inv(information), float)
+
     def maximise(self, start: Values, *, held: int | None = None) -> tuple[float, Values]:
         """Climb from `start` by Newton's steps, one coefficient held if asked.
 
@@ -153,99 +164,85 @@ class PartialLikelihood:
         return value, beta
 
 
-def fit_wald(
-    covariates: Values,
-    start: Values,
-    stop: Values,
-    event: npt.NDArray[np.bool_],
-    confidence: float,
-) -> list[Coefficient] | None:
-    """Fit without penalty, with intervals and tests from the standard errors.
-
-    Returns
-    -------
-    One coefficient a covariate; None where the likelihood does not end, or says nothing.
-    """
+def says_something(
+    covariates: Values, start: Values, stop: Values, event: npt.NDArray[np.bool_]
+) -> bool:
+    """Return whether the events tell all covariates apart; their order does not matter."""
     likelihood = PartialLikelihood(covariates, start, stop, event, penalised=False)
-    _, beta = likelihood.maximise(np.zeros(likelihood.scale.size))
-    covariance = _covariance(likelihood, beta)
-    if covariance is None:
-        return None
-    errors = np.sqrt(np.diag(covariance))
-    z = float(special.ndtri(0.5 + confidence / 2))
-    return [
-        Coefficient(
-            value=value,
-            se=error,
-            interval=Interval(value - z * error, value + z * error),
-            p_value=float(2 * special.ndtr(-abs(value / error))),
-        )
-        for value, error in zip(
-            (beta / likelihood.scale).tolist(), (errors / likelihood.scale).tolist(), strict=True
-        )
-    ]
+    return likelihood.covariance(likelihood.origin) is not None
 
 
-def fit_firth(
+def fit(
     covariates: Values,
     start: Values,
     stop: Values,
     event: npt.NDArray[np.bool_],
     confidence: float,
+    *,
+    penalised: bool,
 ) -> list[Coefficient] | None:
-    """Fit with Firth's penalty, with intervals and tests by the profile of the likelihood.
+    """Find the highest point of the likelihood.
+
+    Without penalty, intervals and tests are of the standard errors, with it of the profile.
 
     Returns
     -------
-    One coefficient a covariate; None where the events say nothing of them.
+    One coefficient a covariate; None where the likelihood has no highest point.
     """
-    likelihood = PartialLikelihood(covariates, start, stop, event, penalised=True)
-    origin = np.zeros(likelihood.scale.size)
-    if _covariance(likelihood, origin) is None:
-        return None
-    best, beta = likelihood.maximise(origin)
-    covariance = _covariance(likelihood, beta)
+    likelihood = PartialLikelihood(covariates, start, stop, event, penalised=penalised)
+    best, beta = likelihood.maximise(likelihood.origin)
+    covariance = likelihood.covariance(beta)
     if covariance is None:
         return None
-    allowed = float(special.ndtri(0.5 + confidence / 2)) ** 2
+    z = float(special.ndtri(0.5 + confidence / 2))
     found = []
     for place, (value, scale) in enumerate(
         zip(beta.tolist(), likelihood.scale.tolist(), strict=True)
     ):
         error = math.sqrt(covariance[place, place])
-        # Where the others go when this one is moved, were the likelihood a normal one.
-        direction = covariance[place] / covariance[place, place]
-
-        def deviance(
-            at: float, place: int = place, value: float = value, direction: Values = direction
-        ) -> float:
-            moved = beta + (at - value) * direction
-            return 2 * (best - likelihood.maximise(moved, held=place)[0])
-
-        bounds = []
-        for step in (-error, error):
-            while deviance(value + step) < allowed:
-                step *= 2
-            bound = optimize.brentq(
-                lambda at: deviance(at) - allowed, value, value + step, xtol=1e-10
-            )
-            # Where hardly any event tells several covariates apart, the profile may jump.
-            if abs(deviance(bound) - allowed) < _SAME_DEVIANCE:
-                bounds.append(bound / scale)
+        if penalised:
+            bounds, p_value = _profile(likelihood, best, beta, covariance, place, z**2)
+        else:
+            bounds = [value - z * error, value + z * error]
+            p_value = float(2 * special.ndtr(-abs(value / error)))
         found.append(
             Coefficient(
                 value=value / scale,
                 se=error / scale,
-                interval=Interval(*bounds) if len(bounds) == 2 else None,
-                p_value=float(special.chdtrc(1, max(deviance(0.0), 0.0))),
+                interval=Interval(*(bound / scale for bound in bounds))
+                if len(bounds) == 2
+                else None,
+                p_value=p_value,
             )
         )
     return found
 
 
-def _covariance(likelihood: PartialLikelihood, beta: Values) -> Values | None:
-    """Return that of scaled coefficients; None where the events say nothing of one."""
-    information = likelihood.at(beta)[2]
-    if np.linalg.matrix_rank(information, tol=_LEAST_INFORMATION, hermitian=True) < beta.size:
-        return None
-    return np.asarray(np.linalg.inv(information), float)
+def _profile(
+    likelihood: PartialLikelihood,
+    best: float,
+    beta: Values,
+    covariance: Values,
+    place: int,
+    allowed: float,
+) -> tuple[list[float], float]:
+    """Return where the deviance of one coefficient is what is allowed, and the p value of 0."""
+    value, error = float(beta[place]), math.sqrt(covariance[place, place])
+    # Where the others go when this one is moved, were the likelihood a normal one.
+    direction = covariance[place] / covariance[place, place]
+
+    def deviance(at: float) -> float:
+        moved = beta + (at - value) * direction
+        return 2 * (best - likelihood.maximise(moved, held=place)[0])
+
+    bounds = []
+    for step in (-error, error):
+        ends = (value + step * 2**k for k in range(_MOST_DOUBLINGS))
+        end = next((end for end in ends if deviance(end) >= allowed), None)
+        if end is None:
+            continue
+        bound = optimize.brentq(lambda at: deviance(at) - allowed, value, end, xtol=1e-10)
+        # Where hardly any event tells several covariates apart, the profile may jump.
+        if abs(deviance(bound) - allowed) < _SAME_DEVIANCE:
+            bounds.append(bound)
+    return bounds, float(special.chdtrc(1, max(deviance(0.0), 0.0)))

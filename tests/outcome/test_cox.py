@@ -12,7 +12,8 @@ from cohorts import make_cohort
 from scipy.optimize import minimize, minimize_scalar
 
 from cytoflow_car.errors import OutcomeError
-from cytoflow_car.outcome.cox import FIRTH, WALD, fit_cox, fit_cox_time_dependent
+from cytoflow_car.outcome import partial_likelihood
+from cytoflow_car.outcome.cox import FIRTH, WALD, Penalty, fit_cox, fit_cox_time_dependent
 from cytoflow_car.outcome.follow_up import Covariate, Estimate, FollowUp, SurvivalSetting
 from cytoflow_car.outcome.time_dependent import RiskRow, build_rows
 
@@ -153,6 +154,15 @@ def test_covariates_that_separate_together_are_penalised() -> None:
     assert all(item.value is not None and math.isfinite(item.value) for item in found)
 
 
+def test_a_profile_that_does_not_come_down_has_no_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    follow_ups, arms = followed(-1, -2, 4, 5, 6, 7), [group(1, 1, 1, 0, 0, 0)]
+    (bounded,) = fit_cox(follow_ups, arms)
+    monkeypatch.setattr(partial_likelihood, "_MOST_DOUBLINGS", 1)
+    (found,) = fit_cox(follow_ups, arms)
+    assert bounded.interval is not None and found.interval is None
+    assert "NO_INTERVAL" in found.flags and bounded.p_value == found.p_value
+
+
 def test_few_events_are_flagged() -> None:
     cohort = make_cohort(5)
     (found,) = fit_cox(cohort.follow_ups, [cohort.group])
@@ -165,9 +175,33 @@ def test_few_events_are_flagged() -> None:
 def test_without_events_nothing_is_estimated() -> None:
     (found,) = fit_cox(followed(1, 2, 3), [group(0, 1, 1)])
     assert found.value is None and "NO_INFORMATION" in found.flags
-    # The only event happens when nobody else is followed.
-    (found,) = fit_cox(followed(1, 2, -3), [group(0, 1, 1)])
+
+
+@pytest.mark.parametrize("penalty", ["never", "when_separated", "always"])
+@pytest.mark.parametrize(
+    ("follow_ups", "values"),
+    [
+        # The only event happens when nobody else is followed.
+        (followed(1, 2, -3), (0, 1, 1)),
+        # One group was censored before the first event.
+        (followed(-5, 6, -7, 1, 2), (0, 0, 0, 1, 1)),
+        (followed(-5, 6, -7, 1, 2), (0.1, 0.1, 0.1, 0.7, 0.9)),
+    ],
+)
+def test_who_is_never_at_risk_with_others_tells_nothing(
+    follow_ups: list[FollowUp], values: tuple[float, ...], penalty: Penalty
+) -> None:
+    (found,) = fit_cox(follow_ups, [group(*values)], penalty=penalty)
     assert found.value is None and "NO_INFORMATION" in found.flags
+    assert "SEPARATION" not in found.flags
+
+
+@pytest.mark.parametrize("penalty", ["never", "always"])
+def test_who_is_censored_before_the_first_event_does_not_matter(penalty: Penalty) -> None:
+    times, values = (-2, -3, 4, -5, 6, -7), (1.2, 0.3, 0.8, 0.4, 1.1, 0.9)
+    (expected,) = fit_cox(followed(*times), [group(*values)], penalty=penalty)
+    (found,) = fit_cox(followed(*times, 1), [group(*values, 1e6)], penalty=penalty)
+    assert expected == replace(found, n=6, person_time=expected.person_time)
 
 
 @pytest.mark.parametrize(
