@@ -28,8 +28,11 @@ from scipy import optimize, special
 from cytoflow_car.model.events import Values
 from cytoflow_car.model.measurement import Interval
 
-# In standard deviations of a covariate: shorter steps have arrived, longer ones go nowhere.
-_SHORTEST_STEP, _LONGEST_STEP = 1e-10, 100.0
+# Of a log likelihood: within 1e-9 standard errors of the top there is less to be gained.
+_LEAST_RISE = 1e-18
+# By which a log hazard may change: farther off the information is another one. Coefficients may have
+# to go far, where covariates say almost the same.
+_LONGEST_STEP = 5.0
 # Of a covariate with standard deviation 1; less is rounding.
 _LEAST_INFORMATION = 1e-9
 _SAME_DEVIANCE = 1e-4
@@ -143,10 +146,9 @@ class PartialLikelihood:
                 step[free] = np.linalg.solve(information[np.ix_(free, free)], gradient[free])
             except np.linalg.LinAlgError:
                 break
+            step /= max(1.0, np.abs(self._covariates @ step).max() / _LONGEST_STEP)
             rise = step @ gradient
-            if not (rise > 0 and np.abs(step).max() < _LONGEST_STEP):
-                break
-            for _ in range(_MOST_STEPS):
+            while rise > _LEAST_RISE:
                 reached = self.at(beta + step)
                 rise_there = step @ reached[1]
                 if not reached[0] >= value - 1e-12 * abs(value):
@@ -157,10 +159,10 @@ class PartialLikelihood:
                     step, rise = step * share, rise * share
                 else:
                     break
+            else:
+                break
             beta = beta + step
             value, gradient, information = reached
-            if np.abs(step).max() < _SHORTEST_STEP:
-                break
         return value, beta
 
 

@@ -126,6 +126,22 @@ def test_units_of_a_covariate_do_not_matter() -> None:
         assert one.p_value == pytest.approx(other.p_value, rel=1e-6)
 
 
+def test_covariates_that_say_almost_the_same_are_climbed_to_the_top() -> None:
+    cohort = make_cohort(4)
+    follow_ups = cohort.follow_ups[:12]
+    noise = np.random.default_rng(0).normal(size=len(follow_ups))
+    names = [item.patient_id for item in follow_ups]
+    doses = np.array([float(cohort.dose.values[name]) for name in names])
+
+    def test_of(values: np.ndarray) -> Estimate:
+        other = Covariate("other", dict(zip(names, values.tolist(), strict=True)), 0.0)
+        return fit_cox(follow_ups, [cohort.dose, other], penalty="always")[1]
+
+    # Beside the dose, what differs from it by the noise tells as much as the noise.
+    expected, found = test_of(noise), test_of(doses + noise / 1e3)
+    assert expected.p_value == pytest.approx(found.p_value, rel=1e-3)
+
+
 def followed(*times: float) -> list[FollowUp]:
     """Make patients; a negative time is one of an event."""
     return [
