@@ -1,4 +1,4 @@
-"""Random cohorts with ties, censoring, competing events and a covariate that changes."""
+"""Random cohorts with ties, censoring, competing events and covariates that change."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cytoflow_car.outcome.follow_up import Covariate, FollowUp
-from cytoflow_car.outcome.time_dependent import Change
+from cytoflow_car.outcome.time_dependent import Change, RiskRow
 
 
 @dataclass(frozen=True)
@@ -52,4 +52,46 @@ def make_cohort(seed: int) -> Cohort:
         Covariate("group", dict(zip(names, group.tolist(), strict=True)), known_at=0.0),
         Covariate("dose", dict(zip(names, dose.tolist(), strict=True)), known_at=0.0),
         changes,
+    )
+
+
+@dataclass(frozen=True)
+class SmallCohort:
+    """A few patients, who come under observation at `entries`."""
+
+    follow_ups: list[FollowUp]
+    entries: list[float]
+    arm: Covariate
+    dose: Covariate
+
+    @property
+    def rows(self) -> list[RiskRow]:
+        return [
+            RiskRow(
+                item.patient_id, entry, item.time, item.event,
+                {"dose": float(self.dose.values[item.patient_id])},
+            )
+            for item, entry in zip(self.follow_ups, self.entries, strict=True)
+        ]  # fmt: skip
+
+
+def make_small_cohort(seed: int) -> SmallCohort:
+    """Make 2 to 14 patients of up to four arms, from none with an event to all."""
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(2, 15))
+    names = [f"P{k:02d}" for k in range(n)]
+    times = rng.integers(1, 12, n).astype(float)
+    entries = np.minimum(rng.integers(0, 8, n), times - 1)
+    kinds = rng.choice(["relapse", "death"], n)
+    kinds[rng.random(n) > rng.choice([0.1, 0.4, 0.9, 1.0])] = ""
+    # The last patient may be the only one of an arm, and be censored before the first event.
+    arms = rng.integers(0, rng.integers(1, 4), n).astype(float)
+    if seed % 2:
+        times[-1], entries[-1], kinds[-1], arms[-1] = 0.5, 0.0, "", 3.0
+    doses = rng.normal(size=n) * rng.choice([0.1, 1.0, 1000.0])
+    return SmallCohort(
+        [FollowUp(*item) for item in zip(names, times.tolist(), kinds.tolist(), strict=True)],
+        entries.tolist(),
+        Covariate("arm", dict(zip(names, arms.tolist(), strict=True)), known_at=0.0),
+        Covariate("dose", dict(zip(names, doses.tolist(), strict=True)), known_at=0.0),
     )

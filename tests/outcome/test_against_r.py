@@ -6,30 +6,39 @@ import csv
 import math
 import shutil
 import subprocess
+from collections.abc import Iterable
+from pathlib import Path
 
 import numpy as np
 import pytest
-from cohorts import Cohort, make_cohort
+from cohorts import Cohort, SmallCohort, make_cohort, make_small_cohort
 
+from cytoflow_car.errors import OutcomeError
+from cytoflow_car.outcome.correlation import LEAST_PATIENTS, correlate
 from cytoflow_car.outcome.cox import fit_cox, fit_cox_time_dependent
 from cytoflow_car.outcome.curves import Transform, at_risk, cumulative_incidence, kaplan_meier
-from cytoflow_car.outcome.follow_up import Estimate
+from cytoflow_car.outcome.follow_up import Estimate, SurvivalSetting
 from cytoflow_car.outcome.log_rank import compare_groups
 from cytoflow_car.outcome.time_dependent import build_rows
 
 N_COHORTS = 200
+KINDS = {"": 0, "relapse": 1, "death": 2}
 TIMES = (2.0, 5.0, 9.5)
 TRANSFORMS: tuple[Transform, ...] = ("plain", "log", "log-log")
 
-SCRIPT = """
+SHARED = """
 suppressPackageStartupMessages(library(survival))
-people <- read.csv("people.csv"); changes <- read.csv("changes.csv")
+people <- read.csv("people.csv")
 control <- coxph.control(eps = 1e-13, toler.chol = 1e-14, iter.max = 100)
-times <- c(2, 5, 9.5)
 out <- file("out.csv", "w")
 tell <- function(cohort, name, values)
   cat(paste(cohort, paste(name, seq_along(values), sep = "_"), sprintf("%.15g", values), sep = ","),
       sep = "\\n", file = out)
+"""
+
+SCRIPT = """
+changes <- read.csv("changes.csv")
+times <- c(2, 5, 9.5)
 for (k in unique(people$cohort)) {
   p <- people[people$cohort == k, ]; changed <- changes[changes$cohort == k, ]
   for (transform in c("plain", "log", "log-log")) {
@@ -51,6 +60,31 @@ for (k in unique(people$cohort)) {
 close(out)
 """
 
+SMALL_SCRIPT = """
+for (k in unique(people$cohort)) {
+  p <- people[people$cohort == k, ]
+  # Without two groups at risk there is an error, or a test of no degree of freedom.
+  d <- tryCatch(survdiff(Surv(time, kind > 0) ~ arm, p), error = function(fault) NULL)
+  degrees <- sum(d$exp > 0) - 1
+  if (degrees > 0) {
+    p_value <- pchisq(d$chisq, degrees, lower.tail = FALSE)
+    tell(k, "log_rank", c(d$chisq, degrees, p_value))
+  }
+  if (nrow(p) %in% 3:9) {
+    rho <- cor.test(p$dose, seq_len(nrow(p)), method = "spearman", exact = TRUE)
+    tell(k, "rho", c(rho$estimate, rho$p.value))
+  }
+  # Where events separate the patients, R may end without a result.
+  cox <- tryCatch(suppressWarnings(coxph(Surv(entry, time, kind > 0) ~ dose, p, ties = "efron",
+                                         control = control)), error = function(fault) NULL)
+  if (!is.null(cox)) {
+    s <- summary(cox, conf.int = 0.9)
+    tell(k, "cox", c(s$coefficients[1, c(1, 3, 5)], log(s$conf.int[1, 3:4])))
+  }
+}
+close(out)
+"""
+
 
 @pytest.fixture(scope="module")
 def cohorts() -> list[Cohort]:
@@ -58,7 +92,74 @@ def cohorts() -> list[Cohort]:
 
 
 @pytest.fixture(scope="module")
+def small_cohorts() -> list[SmallCohort]:
+    return [make_small_cohort(seed) for seed in range(N_COHORTS)]
+
+
+@pytest.fixture(scope="module")
 def by_r(cohorts: list[Cohort], tmp_path_factory: pytest.TempPathFactory) -> dict[str, float]:
+    folder = tmp_path_factory.mktemp("r")
+    _write(
+        folder / "people.csv",
+        ["cohort", "id", "time", "kind", "group", "dose"],
+        (
+            (
+                k,
+                name,
+                item.time,
+                KINDS[item.event],
+                cohort.group.values[name],
+                cohort.dose.values[name],
+            )
+            for k, cohort in enumerate(cohorts)
+            for item in cohort.follow_ups
+            for name in [item.patient_id]
+        ),
+    )
+    _write(
+        folder / "changes.csv",
+        ["cohort", "id", "at", "value"],
+        (
+            (k, item.patient_id, item.time, item.value)
+            for k, cohort in enumerate(cohorts)
+            for item in cohort.changes
+        ),
+    )
+    return _run(SCRIPT, folder)
+
+
+@pytest.fixture(scope="module")
+def small_by_r(
+    small_cohorts: list[SmallCohort], tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, float]:
+    folder = tmp_path_factory.mktemp("r")
+    _write(
+        folder / "people.csv",
+        ["cohort", "entry", "time", "kind", "arm", "dose"],
+        (
+            (
+                k,
+                row.start,
+                row.stop,
+                KINDS[row.event],
+                cohort.arm.values[row.patient_id],
+                row.values["dose"],
+            )
+            for k, cohort in enumerate(small_cohorts)
+            for row in cohort.rows
+        ),
+    )
+    return _run(SMALL_SCRIPT, folder)
+
+
+def _write(path: Path, header: list[str], rows: Iterable[tuple[object, ...]]) -> None:
+    with path.open("w", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(header)
+        table.writerows(rows)
+
+
+def _run(script: str, folder: Path) -> dict[str, float]:
     """Return R's numbers by cohort and name."""
     rscript = shutil.which("Rscript")
     if rscript is None:
@@ -66,29 +167,14 @@ def by_r(cohorts: list[Cohort], tmp_path_factory: pytest.TempPathFactory) -> dic
     has_survival = subprocess.run([rscript, "-e", "library(survival)"], capture_output=True)
     if has_survival.returncode:
         pytest.skip("R has no package survival on this machine")
-    folder = tmp_path_factory.mktemp("r")
-    kinds = {"": 0, "relapse": 1, "death": 2}
-    with (folder / "people.csv").open("w", newline="") as file:
-        people = csv.writer(file)
-        people.writerow(["cohort", "id", "time", "kind", "group", "dose"])
-        for k, cohort in enumerate(cohorts):
-            for item in cohort.follow_ups:
-                values = (values.values[item.patient_id] for values in (cohort.group, cohort.dose))
-                people.writerow([k, item.patient_id, item.time, kinds[item.event], *values])
-    with (folder / "changes.csv").open("w", newline="") as file:
-        changes = csv.writer(file)
-        changes.writerow(["cohort", "id", "at", "value"])
-        for k, cohort in enumerate(cohorts):
-            changes.writerows(
-                (k, item.patient_id, item.time, item.value) for item in cohort.changes
-            )
-    (folder / "script.R").write_text(SCRIPT)
+    (folder / "script.R").write_text(SHARED + script)
     finished = subprocess.run(
         [rscript, "--vanilla", "script.R"], cwd=folder, capture_output=True, text=True
     )
     assert finished.returncode == 0, finished.stderr
     rows = csv.reader((folder / "out.csv").read_text().splitlines())
-    return {f"{cohort} {name}": float(value) for cohort, name, value in rows}
+    # NA stands where R finds nothing.
+    return {f"{cohort} {name}": float(value.replace("NA", "nan")) for cohort, name, value in rows}
 
 
 def assert_equal(expected: float, found: float | None) -> None:
@@ -125,6 +211,51 @@ def test_curves(cohorts: list[Cohort], by_r: dict[str, float]) -> None:
 def test_log_rank(cohorts: list[Cohort], by_r: dict[str, float]) -> None:
     for k, cohort in enumerate(cohorts):
         assert_equal(by_r[f"{k} chi2_1"], compare_groups(cohort.follow_ups, cohort.group).chi2)
+
+
+def test_log_rank_where_groups_are_never_at_risk(
+    small_cohorts: list[SmallCohort], small_by_r: dict[str, float]
+) -> None:
+    never, refused = 0, 0
+    for k, cohort in enumerate(small_cohorts):
+        try:
+            found = compare_groups(cohort.follow_ups, cohort.arm)
+        except OutcomeError:
+            assert f"{k} log_rank_1" not in small_by_r
+            refused += 1
+            continue
+        for place, number in enumerate((found.chi2, found.degrees, found.p_value), 1):
+            assert_equal(small_by_r[f"{k} log_rank_{place}"], number)
+        never += any(flag.startswith("NEVER_AT_RISK") for flag in found.flags)
+    assert never > 30 and refused > 30
+
+
+def test_exact_correlation(small_cohorts: list[SmallCohort], small_by_r: dict[str, float]) -> None:
+    for k, cohort in enumerate(small_cohorts):
+        doses = {name: float(value) for name, value in cohort.dose.values.items()}
+        if 3 <= len(doses) < LEAST_PATIENTS:
+            found = correlate(doses, {name: place for place, name in enumerate(doses)})
+            assert_equal(small_by_r[f"{k} rho_1"], found.value)
+            assert_equal(small_by_r[f"{k} rho_2"], found.p_value)
+
+
+def test_cox_of_few_patients_who_enter_later(
+    small_cohorts: list[SmallCohort], small_by_r: dict[str, float]
+) -> None:
+    compared = 0
+    for k, cohort in enumerate(small_cohorts):
+        rows = cohort.rows
+        setting = SurvivalSetting(confidence=0.9)
+        (found,) = fit_cox_time_dependent(rows, penalty="never", setting=setting)
+        if found.value is None:
+            continue
+        assert found.interval is not None
+        bounds = (math.log(found.interval.low), math.log(found.interval.high))
+        numbers = (math.log(found.value), found.se, found.p_value, *bounds)
+        for place, number in enumerate(numbers, 1):
+            assert_equal(small_by_r[f"{k} cox_{place}"], number)
+        compared += 1
+    assert compared > 100
 
 
 def test_fixed_cox(cohorts: list[Cohort], by_r: dict[str, float]) -> None:
