@@ -255,8 +255,12 @@ def _read_histograms(results: Path) -> pd.DataFrame:
     return pd.read_parquet(path) if path.is_file() else to_frame([], list(HISTOGRAMS))
 
 
-def write_cohort(found: CohortOutcome, out: Path) -> None:
+def write_cohort(found: CohortOutcome, out: Path) -> list[tuple[str, str]]:
     """Write every table of a cohort, the data dictionary, figures and a record.
+
+    Returns
+    -------
+    Name of each figure that could not be drawn, and why.
 
     Raises
     ------
@@ -280,7 +284,7 @@ def write_cohort(found: CohortOutcome, out: Path) -> None:
         "left_out": [asdict(item) for item in found.left_out],
     }
     (out / "outcome.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-    write_figures(figures_of_cohort(found), out / "figures")
+    return write_figures(figures_of_cohort(found), out / "figures")
 
 
 def _frame(rows: Iterator[Row], columns: Mapping[str, str]) -> pd.DataFrame:
@@ -291,15 +295,20 @@ def _correlations(study: Study, courses: CohortCourses) -> Iterator[Finding]:
     """Yield how the peaks after the two infusions of a patient go together."""
     measurement = study.definitions.car_t_measurements["PB"][0]
     peaks: dict[int, dict[str, float]] = {1: {}, 2: {}}
+    doubts: dict[str, set[str]] = {}
     for item in courses.cars:
         wanted = item.specimen == "PB" and item.measurement == measurement
         if wanted and item.infusion in peaks and item.course.cmax.value is not None:
             peaks[item.infusion][item.patient_id] = item.course.cmax.value
+            for flag in item.course.cmax.flags:
+                doubts.setdefault(flag.partition(":")[0], set()).add(item.patient_id)
     found = correlate(peaks[1], peaks[2])
     if found.n:
+        both = peaks[1].keys() & peaks[2].keys()
+        doubtful = (f"{flag}:{len(who & both)}" for flag, who in doubts.items() if who & both)
         estimate = Estimate(
             "rho", found.value, None, found.interval, "Fisher's z", found.method, found.n, 0, 0.0,
-            found.p_value,
+            found.p_value, (*found.flags, *doubtful),
         )  # fmt: skip
         subject = "Cmax after infusion 1 with that after infusion 2"
         yield Finding(measurement, "correlation", subject, estimate=estimate)

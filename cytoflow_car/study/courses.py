@@ -80,15 +80,6 @@ class CohortCourses:
     b_cells: tuple[BCellCourse, ...]
     globulins: Mapping[str, Recovery] = field(default_factory=dict)
 
-    @property
-    def immunoglobulins(self) -> Mapping[str, float]:
-        """By patient, the day on which the immunoglobulin had recovered."""
-        return {
-            patient: found.known_on
-            for patient, found in self.globulins.items()
-            if found.known_on is not None
-        }
-
     def car(
         self, patient_id: str, infusion: int, specimen: str, measurement: str
     ) -> CarCourse | None:

@@ -21,7 +21,7 @@ from cytoflow_car.outcome.curves import (
 )
 from cytoflow_car.outcome.follow_up import Covariate, FollowUp, split
 from cytoflow_car.outcome.log_rank import compare_groups
-from cytoflow_car.outcome.recovery import Recovery, RecoveryState
+from cytoflow_car.outcome.recovery import Recovery
 from cytoflow_car.outcome.time_dependent import take_landmark
 from cytoflow_car.outcome.timeline import (
     InfusionDay,
@@ -390,10 +390,9 @@ def _recoveries(found: CohortOutcome, patient: str) -> dict[str, Recovery]:
         for item in found.courses.b_cells
         if item.patient_id == patient and item.rule.definition.specimen == "BM"
     }
-    day = found.courses.immunoglobulins.get(patient)
-    if day is not None:
-        rule = found.study.definitions.immunoglobulin
-        recoveries[rule.test] = Recovery(rule.name, RecoveryState.RECOVERED, None, day, day)
+    globulins = found.courses.globulins.get(patient)
+    if globulins is not None and globulins.known_on is not None:
+        recoveries[found.study.definitions.immunoglobulin.test] = globulins
     return recoveries
 
 

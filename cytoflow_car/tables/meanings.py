@@ -231,6 +231,9 @@ COURSE_FLAGS: dict[str, str] = {
 
 #: Flags of a survival analysis.
 SURVIVAL_FLAGS: dict[str, str] = {
+    "NEVER_AT_RISK": "everybody of this group was censored before the first event; the test leaves "
+    "the group out",
+    "FEW_PATIENTS": "a correlation of fewer than 10 patients: hardly more than an indication",
     "UNMEASURED": "of so many patients nobody knows whether they became it; they count as not",
     "NEVER_LOST": "so many patients were never without it, and cannot recover it; they count as "
     "not recovered",

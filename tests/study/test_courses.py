@@ -126,16 +126,15 @@ def labs(*told: tuple[float, float, str], test: str = "IgG") -> tuple[LabResult,
 def test_immunoglobulins_recover_where_they_were_below_the_limit(
     told: tuple[tuple[float, float, str], ...], known_on: float | None
 ) -> None:
-    found = follow(car("P1", 7, 1.0), labs=labs(*told)).immunoglobulins
-    assert found.get("P1") == known_on
+    found = follow(car("P1", 7, 1.0), labs=labs(*told)).globulins
+    assert (found["P1"].known_on if found else None) == known_on
 
 
 def test_a_value_after_given_immunoglobulins_is_no_recovery() -> None:
     definitions = StudyDefinitions(immunoglobulin=ImmunoglobulinRule(months_without_ivig=3.0))
     told = (*labs((30, 3, ""), (100, 6, ""), (300, 6, "")), *labs((90, 10, ""), test="IVIG"))
-    found = follow(car("P1", 7, 1.0), labs=told, definitions=definitions)
-    assert found.immunoglobulins == {"P1": 300}
-    assert found.globulins["P1"].after == 30
+    found = follow(car("P1", 7, 1.0), labs=told, definitions=definitions).globulins["P1"]
+    assert (found.after, found.by, found.known_on) == (30, 300, 300)
 
 
 def test_a_series_takes_its_unit_from_what_was_done() -> None:
