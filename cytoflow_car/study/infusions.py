@@ -18,10 +18,17 @@ COLUMNS = (
 
 @dataclass(frozen=True, slots=True)
 class Calendar:
-    """The infusions of a study, and the date of each patient's infusion 1 where it is known."""
+    """The infusions of a study, and the date of each patient's infusion 1 where it is known.
+
+    Attributes
+    ----------
+    undated
+        Patients whose infusion 1 has no date, so that no date of theirs has a day.
+    """
 
     infusions: tuple[Infusion, ...] = ()
     first_on: Mapping[str, date] = field(default_factory=dict)
+    undated: frozenset[str] = frozenset()
 
     def origin(self, patient_id: str) -> date | None:
         """Return the date of a patient's day 0."""
@@ -59,16 +66,32 @@ def read_infusions(path: Path, faults: list[StudyError]) -> Calendar:
                     f"day {item.day:g} on {item.infused_on} puts infusion 1 on {origin}",
                     expected=f"{known}, as in a row above",
                 )
+    undated = frozenset(
+        patient_id
+        for (patient_id, number), (cells, _) in stated.items()
+        if number == 1 and patient_id not in first_on and not cells.text("infused_on")
+    )
     infusions = []
     for (patient_id, number), (cells, item) in sorted(stated.items()):
         infusions.append(_complete(item, first_on.get(patient_id)))
+        if patient_id in undated and item.day is None and item.infused_on is not None:
+            fault_undated(cells, "infused_on", patient_id)
         if number == 1:
             continue
         if (patient_id, number - 1) not in stated:
             cells.fault("infusion", f"no infusion {number - 1} of {patient_id}")
         elif not _in_order(*infusions[-2:]):
             cells.fault("infused_on, day", f"not after infusion {number - 1} of {patient_id}")
-    return Calendar(tuple(infusions), first_on)
+    return Calendar(tuple(infusions), first_on, undated)
+
+
+def fault_undated(cells: Cells, columns: str, patient_id: str) -> None:
+    """Note dates that give no day, because infusion 1 has none."""
+    cells.fault(
+        columns,
+        f"a date alone, but infusion 1 of {patient_id} has none to count the day from",
+        advice="Give infused_on of infusion 1 in infusions.csv, or the day here",
+    )
 
 
 def _read_row(cells: Cells) -> Infusion | None:

@@ -420,6 +420,12 @@ def test_every_fault_is_told_at_once(tmp_path: Path) -> None:
             "with a decimal point, without unit",
         ),
         (
+            ({"patient_id": "P01", "infusion": "1", "infused_on": "", "day": "0"}, SECOND_BY_DATE),
+            "infusions.csv row 3, column infused_on: a date alone, but infusion 1 of P01 has none "
+            "to count the day from. Give infused_on of infusion 1 in infusions.csv, or the day "
+            "here",
+        ),
+        (
             ({"patient_id": "P01", "infusion": "1"},),
             "infusions.csv row 2, column infused_on, day: both empty; expected one of them",
         ),
