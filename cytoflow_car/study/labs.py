@@ -12,7 +12,7 @@ from typing import Literal, cast
 
 from cytoflow_car.errors import StudyError
 from cytoflow_car.study.cells import Cells, read_table
-from cytoflow_car.study.infusions import Calendar
+from cytoflow_car.study.infusions import Calendar, fault_undated
 from cytoflow_car.study.patients import check_alive
 from cytoflow_car.study.records import ImmunoglobulinRule, LabResult, PatientFacts
 
@@ -41,9 +41,18 @@ def read_labs(
         A value in another unit than its limit is one, too.
     """
     table = read_table(path, COLUMNS, _REQUIRED, faults) if path.is_file() else None
+    rows = table.rows if table is not None else ()
+    # Days of somebody who is in no infusions.csv count from infusion 1 all the same.
+    undated = calendar.undated | {
+        cells.text("patient_id")
+        for cells in rows
+        if cells.text("day") and not calendar.of(cells.text("patient_id"))
+    }
     results = []
-    for cells in table.rows if table is not None else ():
+    for cells in rows:
         result = _place_in_time(cells, _read_row(cells), calendar)
+        if result.patient_id in undated and result.day is None and result.taken_on is not None:
+            fault_undated(cells, "date", result.patient_id)
         check_alive(
             cells, ("date", "day"), patients.get(result.patient_id), result.day, result.taken_on
         )

@@ -45,9 +45,11 @@ def labs_of(
     return read_study(folder).labs
 
 
-def faults_of(folder: Path, *rows: Row, patient: Row | None = None) -> list[str]:
+def faults_of(
+    folder: Path, *rows: Row, infusion: Row | None = INFUSION, patient: Row | None = None
+) -> list[str]:
     with pytest.raises(StudyError) as caught:
-        labs_of(folder, *rows, patient=patient)
+        labs_of(folder, *rows, infusion=infusion, patient=patient)
     return [str(problem) for problem in caught.value.problems]
 
 
@@ -142,6 +144,17 @@ def test_an_unknown_column_is_told_with_the_nearest(tmp_path: Path) -> None:
     assert faults_of(tmp_path, VALUE | {"upper_limit": "16"}) == [
         "labs.csv, column upper_limit: unknown column. Did you mean lower_limit?"
     ]
+
+
+@pytest.mark.parametrize("infusion", [INFUSION | {"infused_on": "", "day": "0"}, None])
+def test_a_date_that_gives_no_day_is_told(tmp_path: Path, infusion: Row | None) -> None:
+    given = VALUE | {"day": "", "date": "2024-03-20", "test": "IVIG"}
+    assert faults_of(tmp_path, VALUE, given, infusion=infusion) == [
+        "labs.csv row 3, column date: a date alone, but infusion 1 of P01 has none to count the "
+        "day from. Give infused_on of infusion 1 in infusions.csv, or the day here"
+    ]
+    # Dates alone are all there is of somebody who was not infused.
+    assert labs_of(tmp_path, given | {"patient_id": "P09"}, infusion=infusion)[0].day is None
 
 
 @pytest.mark.parametrize("when", [{"day": "30"}, {"day": "", "date": "2024-03-31"}])
