@@ -9,7 +9,7 @@ from pathlib import Path
 
 from cytoflow_car.errors import StudyError
 from cytoflow_car.study.cells import Cells, read_table
-from cytoflow_car.study.infusions import Calendar
+from cytoflow_car.study.infusions import Calendar, fault_undated
 from cytoflow_car.study.records import PatientFacts
 
 #: What may have a date (``_on``) or a day from infusion 1 (``_day``).
@@ -37,6 +37,9 @@ def read_patients(
     lines: dict[str, int] = {}
     for cells in table.rows:
         facts = _read_row(cells, calendar)
+        if facts.patient_id in calendar.undated and (dated := facts.dates.keys() - facts.days):
+            columns = ", ".join(f"{event}_on" for event in EVENTS if event in dated)
+            fault_undated(cells, columns, facts.patient_id)
         _check_order(cells, facts, calendar)
         if not facts.patient_id:
             continue

@@ -67,6 +67,19 @@ def test_a_date_without_infusion_one_stays_a_date(tmp_path: Path) -> None:
     assert facts.when("relapse") == "2024-06-09"
 
 
+def test_dates_that_give_no_day_are_told(tmp_path: Path) -> None:
+    happened = {"death_on": "2024-08-01", "last_follow_up_on": "2024-08-01"}
+    both = {"relapse_on": "2024-06-09", "relapse_day": "100"}
+    by_day = ({"patient_id": "P01", "infusion": "1", "day": "0"},)
+    assert faults_of(tmp_path, happened | both, infusions=by_day) == [
+        "patients.csv row 2, column death_on, last_follow_up_on: a date alone, but infusion 1 of "
+        "P01 has none to count the day from. Give infused_on of infusion 1 in infusions.csv, or "
+        "the day here"
+    ]
+    # Who was not infused has dates alone.
+    study_of(tmp_path, happened, infusions=({"patient_id": "P02", "infusion": "1", "day": "0"},))
+
+
 @pytest.mark.parametrize(
     ("happened", "fault"),
     [
