@@ -241,17 +241,6 @@ def _check_follow_up(study: Study) -> Iterator[Finding]:
         if patient not in study.patients:
             message = f"{patient} is not there. {nearest(patient, known)}".rstrip(". ")
             yield Finding("warning", "patients.csv, column patient_id", message)
-    for row in specimens:
-        facts = study.patients.get(row.patient_id)
-        if (
-            facts is not None
-            and not row.not_done_reason
-            and facts.is_before("last_follow_up", row.day, row.collected_on)
-        ):
-            yield _warning(
-                row,
-                f"after the last follow-up of {row.patient_id} on {facts.when('last_follow_up')}",
-            )
 
 
 def _check_visits(rows: list[SheetRow], study: Study) -> Iterator[Finding]:

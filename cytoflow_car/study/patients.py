@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import date, timedelta
-from math import floor
+from math import floor, inf
 from pathlib import Path
 
 from cytoflow_car.errors import StudyError
@@ -24,17 +25,39 @@ COLUMNS = (
 _TP53 = ("mutated", "wild", "not_tested")
 
 
+@dataclass(frozen=True, slots=True)
+class PatientRow:
+    """A row of ``patients.csv``: what it says, and its cells for faults that others show."""
+
+    facts: PatientFacts
+    cells: Cells
+
+
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """A row of another table by which its patient was followed on a day; known by day or date."""
+
+    patient_id: str
+    where: str
+    day: float | None
+    on: date | None
+
+    @property
+    def when(self) -> str:
+        """The day, or the date where the day is not known, for messages."""
+        return f"{self.on}" if self.day is None else f"day {self.day:g}"
+
+
 def read_patients(
     path: Path, calendar: Calendar, faults: list[StudyError]
-) -> Mapping[str, PatientFacts]:
+) -> Mapping[str, PatientRow]:
     """Read ``patients.csv`` by patient; an absent file means that nothing is known."""
     if not path.is_file():
         return {}
     table = read_table(path, COLUMNS, ("patient_id",), faults)
     if table is None:
         return {}
-    found: dict[str, PatientFacts] = {}
-    lines: dict[str, int] = {}
+    found: dict[str, PatientRow] = {}
     for cells in table.rows:
         facts = _read_row(cells, calendar)
         if facts.patient_id in calendar.undated and (dated := facts.dates.keys() - facts.days):
@@ -44,9 +67,8 @@ def read_patients(
         if not facts.patient_id:
             continue
         if facts.patient_id in found:
-            cells.fault("patient_id", f"stands in row {lines[facts.patient_id]} too")
-        lines.setdefault(facts.patient_id, cells.line)
-        found.setdefault(facts.patient_id, facts)
+            cells.fault("patient_id", f"stands in row {found[facts.patient_id].cells.line} too")
+        found.setdefault(facts.patient_id, PatientRow(facts, cells))
     return found
 
 
@@ -86,26 +108,55 @@ def _check_order(cells: Cells, facts: PatientFacts, calendar: Calendar) -> None:
     A response, an antibody and a transplantation may lie before infusion 1: they are then of what
     was given before.
     """
-
-    def fault(event: str, problem: str, advice: str = "") -> None:
-        column = f"{event}_day" if cells.text(f"{event}_day") else f"{event}_on"
-        cells.fault(column, f"{facts.when(event)}, {problem}", advice=advice)
-
     first_on = calendar.origin(facts.patient_id)
     for event in ("relapse", "death", "last_follow_up"):
         if facts.is_before(event, 0.0, first_on):
             advice = "Give the first relapse after it" if event == "relapse" else ""
-            fault(event, "before infusion 1", advice)
+            _fault(cells, facts, event, "before infusion 1", advice)
     for infusion in calendar.of(facts.patient_id)[1:]:
-        if facts.is_before("death", infusion.day, infusion.infused_on):
-            fault("death", f"before infusion {infusion.number}")
+        for event in ("death", "last_follow_up"):
+            if facts.is_before(event, infusion.day, infusion.infused_on):
+                _fault(cells, facts, event, f"before infusion {infusion.number}")
     for event in EVENTS:
         day, on = facts.days.get(event), facts.dates.get(event)
         if facts.is_before("death", day, on):
-            fault(event, f"after death on {facts.when('death')}")
+            _fault(cells, facts, event, f"after death on {facts.when('death')}")
         elif facts.is_before("last_follow_up", day, on):
             what = event.removeprefix("prior_")
-            fault("last_follow_up", f"before {what} on {facts.when(event)}")
+            _fault(cells, facts, "last_follow_up", f"before {what} on {facts.when(event)}")
+
+
+def _fault(cells: Cells, facts: PatientFacts, event: str, problem: str, advice: str = "") -> None:
+    column = f"{event}_day" if cells.text(f"{event}_day") else f"{event}_on"
+    cells.fault(column, f"{facts.when(event)}, {problem}", advice=advice)
+
+
+def check_followed(patients: Mapping[str, PatientRow], contacts: Iterable[Contact]) -> None:
+    """Note patients who were seen after their last follow-up, each once, with the latest row.
+
+    What lies after death is at fault itself.
+    """
+    latest: dict[str, Contact] = {}
+    for contact in sorted(contacts, key=_time):
+        known = patients.get(contact.patient_id)
+        if (
+            known is not None
+            and known.facts.is_before("last_follow_up", contact.day, contact.on)
+            and not known.facts.is_before("death", contact.day, contact.on)
+        ):
+            latest[contact.patient_id] = contact
+    for name, contact in latest.items():
+        _fault(
+            patients[name].cells,
+            patients[name].facts,
+            "last_follow_up",
+            f"before {contact.where} on {contact.when}",
+            "Give the last day on which the patient was seen",
+        )
+
+
+def _time(contact: Contact) -> tuple[date, float]:
+    return contact.on or date.min, -inf if contact.day is None else contact.day
 
 
 def check_alive(

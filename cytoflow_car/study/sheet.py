@@ -16,7 +16,7 @@ from cytoflow_car.study.definitions import read_definitions
 from cytoflow_car.study.infusions import Calendar, read_infusions
 from cytoflow_car.study.labs import read_labs
 from cytoflow_car.study.overrides import read_overrides
-from cytoflow_car.study.patients import check_alive, read_patients
+from cytoflow_car.study.patients import Contact, check_alive, check_followed, read_patients
 from cytoflow_car.study.records import (
     CONTROL_ROLES,
     ROLE_WORDS,
@@ -70,13 +70,17 @@ def read_study(folder: Path) -> Study:
     faults: list[StudyError] = []
     table = read_table(sheet, COLUMNS, _REQUIRED, faults)
     calendar = read_infusions(folder / "infusions.csv", faults)
-    patients = read_patients(folder / "patients.csv", calendar, faults)
+    patient_rows = read_patients(folder / "patients.csv", calendar, faults)
+    patients = {name: row.facts for name, row in patient_rows.items()}
     definitions = read_definitions(folder / "study.toml", faults)
     rule = definitions.immunoglobulin
     labs = read_labs(folder / "labs.csv", calendar, patients, rule, faults)
     if table is None:
         raise StudyError.of(faults)
-    rows = []
+    rows: list[SheetRow] = []
+    contacts = [
+        Contact(lab.patient_id, f"labs.csv row {lab.line}", lab.day, lab.taken_on) for lab in labs
+    ]
     for cells in table.rows:
         before = len(faults)
         row = _place_in_time(cells, _read_row(cells, folder), calendar)
@@ -85,11 +89,13 @@ def read_study(folder: Path) -> Study:
         if row.role == "specimen" and row.file and row.use != "exclude":
             facts = patients.get(row.patient_id)
             check_alive(cells, _WHEN, facts, row.day, row.collected_on)
+            contacts.append(Contact(row.patient_id, row.where, row.day, row.collected_on))
         row = _name(row)
         # What keeps a name from being built has mostly been told already.
         if row.sample_id or len(faults) == before:
             _check_sample_id(cells, row.sample_id)
         rows.append(row)
+    check_followed(patient_rows, contacts)
     faults.extend(_faults_between(rows))
     overrides = read_overrides(folder / "overrides.csv", {row.sample_id for row in rows}, faults)
     if faults:

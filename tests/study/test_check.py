@@ -129,16 +129,6 @@ def test_patients_that_a_table_leaves_out(write_study: WriteStudy) -> None:
     ]
 
 
-def test_a_specimen_after_the_last_follow_up(write_study: WriteStudy) -> None:
-    folder = write_study()
-    (folder / "patients.csv").write_text("patient_id,last_follow_up_day\nP01,6\n")
-    assert told(folder) == [
-        "warning: samples.csv row 3 (b): after the last follow-up of P01 on day 6"
-    ]
-    (folder / "patients.csv").write_text("patient_id,last_follow_up_day\nP01,7\n")
-    assert told(folder) == []
-
-
 def test_a_measurement_that_no_template_has(write_study: WriteStudy) -> None:
     folder = write_study()
     (folder / "study.toml").write_text('[definitions.car_t]\nPB = ["car_t_percent_of_tt"]\n')

@@ -121,6 +121,7 @@ def test_dates_that_give_no_day_are_told(tmp_path: Path) -> None:
         ),
         ({"death_on": "2024-02-28"}, "death_on: day -2, before infusion 1"),
         ({"death_day": "39"}, "death_day: day 39, before infusion 2"),
+        ({"last_follow_up_day": "39"}, "last_follow_up_day: day 39, before infusion 2"),
         (
             {"relapse_day": "-1"},
             "relapse_day: day -1, before infusion 1. Give the first relapse after it",
@@ -151,7 +152,7 @@ def test_dates_are_compared_where_days_are_not_known(tmp_path: Path) -> None:
     ],
 )
 def test_a_possible_order_is_none(tmp_path: Path, happened: dict[str, str]) -> None:
-    study_of(tmp_path, happened, infusions=INFUSIONS[:1])
+    study_of(tmp_path, happened, specimen={"day": "-20"}, infusions=INFUSIONS[:1])
 
 
 def test_a_day_and_a_date_without_infusion_one_are_not_compared(tmp_path: Path) -> None:
@@ -180,6 +181,24 @@ def test_no_specimen_is_of_a_day_after_death(
     ]
 
 
+def test_who_was_seen_was_followed(tmp_path: Path) -> None:
+    end = {"last_follow_up_on": "2024-03-06"}
+    told = (
+        "patients.csv row 2, column last_follow_up_on: day 5, before {} on day {}. Give the last "
+        "day on which the patient was seen"
+    )
+    assert faults_of(tmp_path, end, infusions=INFUSIONS[:1]) == [
+        told.format("samples.csv row 2", 7)
+    ]
+    labs = (
+        {"patient_id": "P01", "day": day, "test": "IVIG", "value": "", "unit": ""}
+        for day in ("9", "12", "3")
+    )
+    write_table(tmp_path / "labs.csv", tuple(labs))
+    assert faults_of(tmp_path, end, infusions=INFUSIONS[:1]) == [told.format("labs.csv row 3", 12)]
+    study_of(tmp_path, {"last_follow_up_day": "12"}, infusions=INFUSIONS[:1])
+
+
 @pytest.mark.parametrize(
     "specimen",
     [
@@ -189,4 +208,4 @@ def test_no_specimen_is_of_a_day_after_death(
     ],
 )
 def test_what_may_stand_after_death(tmp_path: Path, specimen: dict[str, str]) -> None:
-    study_of(tmp_path, {"death_day": "80"}, specimen=specimen)
+    study_of(tmp_path, {"death_day": "80", "last_follow_up_day": "80"}, specimen=specimen)
