@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from pathlib import Path
 
 from cytoflow_car.errors import StudyError
-from cytoflow_car.study.cells import Cells, read_table
+from cytoflow_car.study.cells import Cells, nearest, read_table
 from cytoflow_car.study.records import Infusion
 
 COLUMNS = (
     "patient_id", "infusion", "product", "car_target", "infused_on", "day", "dose_per_kg",
 )  # fmt: skip
+#: Antigens of CARs, of several in one product too; names in capitals as in BCMA and BAFF-R.
+_ANTIGEN = r"(CD\d+[a-d]?|(?!CD|CAR|(?:ANY|UNKNOWN)\b)[A-Z][A-Z0-9-]+)"
+_CAR_TARGET = re.compile(rf"{_ANTIGEN}([/x+]{_ANTIGEN})*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,11 +117,28 @@ def _read_row(cells: Cells) -> Infusion | None:
         patient_id=patient_id,
         number=number,
         product=cells.text("product"),
-        car_target=cells.text("car_target"),
+        car_target=read_car_target(cells),
         infused_on=infused_on,
         day=day,
         dose_per_kg=cells.number("dose_per_kg", above=0),
     )
+
+
+def read_car_target(cells: Cells, *words: str) -> str:
+    """Return the antigen of a CAR, or one of some words; results join by it letter for letter."""
+    found = cells.text("car_target")
+    if found and found not in words and not _CAR_TARGET.fullmatch(found):
+        known = ("CD19", "CD22", *words)
+        respelt = re.sub(r"[\s_-]", "", found.upper())
+        near = respelt.startswith("CD") and _CAR_TARGET.fullmatch(respelt)
+        cells.fault(
+            "car_target",
+            f"{found!r}",
+            expected=f"{', '.join(known)} or another antigen in capitals, with /, x or + between "
+            "several",
+            advice=nearest(found, (respelt,) if near else known),
+        )
+    return found
 
 
 def _complete(item: Infusion, origin: date | None) -> Infusion:

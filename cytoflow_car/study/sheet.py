@@ -13,7 +13,7 @@ from typing import Literal, cast
 from cytoflow_car.errors import StudyError
 from cytoflow_car.study.cells import OWN_COLUMN, Cells, nearest, read_table
 from cytoflow_car.study.definitions import read_definitions
-from cytoflow_car.study.infusions import Calendar, read_infusions
+from cytoflow_car.study.infusions import Calendar, read_car_target, read_infusions
 from cytoflow_car.study.labs import read_labs
 from cytoflow_car.study.overrides import read_overrides
 from cytoflow_car.study.patients import Contact, check_alive, check_followed, read_patients
@@ -136,7 +136,7 @@ def _read_row(cells: Cells, folder: Path) -> SheetRow:
         use=cells.choice("use", USES, "report"),
         exclude_reason=cells.text("exclude_reason"),
         not_done_reason=cells.text("not_done_reason"),
-        car_target=cells.text("car_target"),
+        car_target=read_car_target(cells, "ANY", "unknown"),
         car_reagent=cells.text("car_reagent"),
         spillover=_spillover(cells, folder),
         wbc_10e9_per_l=cells.number("wbc_10e9_per_l", least=0),

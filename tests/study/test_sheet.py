@@ -437,6 +437,43 @@ def test_a_wrong_infusion_is_told(
     assert faults_of(tmp_path, SOUND, infusions=infusions) == [fault]
 
 
+@pytest.mark.parametrize(
+    "target", ["CD19", "CD1a", "BCMA", "BAFF-R", "CD19/CD22", "CD19xCD22", "CD19+BCMA", ""]
+)
+def test_an_antigen_of_a_car_arrives_as_it_is_written(tmp_path: Path, target: str) -> None:
+    infusion = FIRST_INFUSION | {"car_target": target}
+    study = study_of(tmp_path, SOUND | {"car_target": target}, infusions=(infusion,))
+    assert (study.infusions[0].car_target, study.rows[0].car_target) == (target, target)
+
+
+@pytest.mark.parametrize("target", ["ANY", "unknown"])
+def test_a_tube_may_look_for_any_car_but_no_infusion_is_of_any(tmp_path: Path, target: str) -> None:
+    assert row_of(tmp_path, car_target=target).car_target == target
+    infusion = FIRST_INFUSION | {"car_target": target}
+    (fault,) = faults_of(tmp_path, SOUND, infusions=(infusion,))
+    assert fault.startswith(f"infusions.csv row 2, column car_target: {target!r}; expected CD19")
+
+
+@pytest.mark.parametrize(
+    ("target", "advice"),
+    [
+        ("cd19", ". Did you mean CD19?"),
+        ("CD-20", ". Did you mean CD20?"),
+        ("cd19/cd22", ". Did you mean CD19/CD22?"),
+        ("CAR19", ". Did you mean CD19?"),
+        ("Any", ". Did you mean ANY?"),
+        ("ANY/CD19", ". Did you mean CD19?"),
+        ("protein L", ""),
+        ("CD19 and CD22", ""),
+    ],
+)
+def test_another_spelling_of_an_antigen_is_told(tmp_path: Path, target: str, advice: str) -> None:
+    assert faults_of(tmp_path, SOUND | {"car_target": target}) == [
+        f"samples.csv row 2, column car_target: {target!r}; expected CD19, CD22, ANY, unknown or "
+        f"another antigen in capitals, with /, x or + between several{advice}"
+    ]
+
+
 def test_day_and_date_must_agree(tmp_path: Path) -> None:
     row = SOUND | {"collected_on": "2024-03-10"}
     assert faults_of(tmp_path, row, infusions=(FIRST_INFUSION,)) == [
