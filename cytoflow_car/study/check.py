@@ -66,7 +66,8 @@ def check_study(study: Study, templates_folder: Path | None = None) -> tuple[Fin
         findings.extend(_check_kit(row))
         findings.extend(_check_templates_of(row, study, templates))
     findings.extend(_check_content(rows, headers))
-    findings.extend(_check_patients(study))
+    findings.extend(_check_baselines(study))
+    findings.extend(find_patients_without_specimen(study))
     findings.extend(_check_follow_up(study))
     findings.extend(_check_visits(rows, study))
     findings.extend(_check_definitions(study, templates, templates_folder))
@@ -210,17 +211,26 @@ def _check_content(rows: list[SheetRow], headers: Headers) -> Iterator[Finding]:
                 )
 
 
-def _check_patients(study: Study) -> Iterator[Finding]:
-    specimens = [row for row in study.rows if row.role == "specimen" and row.use != "exclude"]
-    patients = dict.fromkeys(row.patient_id for row in specimens)
-    for patient in patients:
+def _specimens(study: Study) -> list[SheetRow]:
+    return [row for row in study.rows if row.role == "specimen" and row.use != "exclude"]
+
+
+def _check_baselines(study: Study) -> Iterator[Finding]:
+    specimens = _specimens(study)
+    for patient in dict.fromkeys(row.patient_id for row in specimens):
         if not any(row.baseline for row in specimens if row.patient_id == patient):
             yield Finding("warning", "samples.csv, column baseline", f"{patient} has no baseline")
+
+
+def find_patients_without_specimen(study: Study) -> Iterator[Finding]:
+    """Find patients whom another table names and ``samples.csv`` does not: misspelt, perhaps."""
+    patients = dict.fromkeys(row.patient_id for row in _specimens(study))
     for table, named in (
-        ("infusions.csv", dict.fromkeys(item.patient_id for item in study.infusions)),
-        ("labs.csv", dict.fromkeys(item.patient_id for item in study.labs)),
+        ("infusions.csv", [item.patient_id for item in study.infusions]),
+        ("patients.csv", list(study.patients)),
+        ("labs.csv", [item.patient_id for item in study.labs]),
     ):
-        for patient in named:
+        for patient in dict.fromkeys(named):
             if patient not in patients:
                 message = f"{patient} has no specimen. {nearest(patient, list(patients))}"
                 yield Finding("warning", f"{table}, column patient_id", message.rstrip(". "))
@@ -231,9 +241,8 @@ def _check_follow_up(study: Study) -> Iterator[Finding]:
     if not study.patients:
         return
     known = list(study.patients)
-    specimens = [row for row in study.rows if row.role == "specimen" and row.use != "exclude"]
     named = (
-        *(row.patient_id for row in specimens),
+        *(row.patient_id for row in _specimens(study)),
         *(item.patient_id for item in study.infusions),
         *(item.patient_id for item in study.labs),
     )
