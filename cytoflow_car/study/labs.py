@@ -38,7 +38,8 @@ def read_labs(
     patients
         A value of a day after a patient's death is a fault.
     rule
-        A value in another unit than its limit is one, too.
+        A value in another unit than its limit is one, too; of limits that rows give, a unit that
+        changes within a patient.
     """
     table = read_table(path, COLUMNS, _REQUIRED, faults) if path.is_file() else None
     rows = table.rows if table is not None else ()
@@ -60,6 +61,9 @@ def read_labs(
             cells.fault("unit", f"{result.unit!r}", expected=f"{rule.unit}, as in study.toml")
         results.append(result)
     faults.extend(_measured_twice(results))
+    if rule.limit is None:
+        judged = [item for item in results if item.test == rule.test and item.unit]
+        faults.extend(_units_changed(judged))
     return tuple(results)
 
 
@@ -111,6 +115,20 @@ def _place_in_time(cells: Cells, result: LabResult, calendar: Calendar) -> LabRe
     if day is not None and floor(day) != by_date:
         cells.fault("day", f"day {day:g} from infusion 1, but {taken_on} is day {by_date}")
     return replace(result, day=float(by_date) if day is None else day)
+
+
+def _units_changed(results: list[LabResult]) -> Iterator[StudyError]:
+    first: dict[str, LabResult] = {}
+    for result in results:
+        other = first.setdefault(result.patient_id, result)
+        if result.unit != other.unit:
+            yield StudyError(
+                f"{result.unit!r}",
+                where=f"labs.csv row {result.line}, column unit",
+                expected=f"{other.unit}, as {result.test} of {result.patient_id} in row "
+                f"{other.line}",
+                advice="Convert value and lower_limit",
+            )
 
 
 def _measured_twice(results: list[LabResult]) -> Iterator[StudyError]:

@@ -166,6 +166,15 @@ def test_one_test_has_one_value_a_day(tmp_path: Path, when: Row) -> None:
     ]
 
 
+def test_a_unit_does_not_change_within_a_patient(tmp_path: Path) -> None:
+    other = VALUE | {"day": "90", "value": "250", "unit": "mg/dL"}
+    rows = (VALUE, other | {"patient_id": "P02"}, other | {"test": "IgA"}, other)
+    assert faults_of(tmp_path, *rows) == [
+        "labs.csv row 5, column unit: 'mg/dL'; expected g/L, as IgG of P01 in row 2. Convert value "
+        "and lower_limit"
+    ]
+
+
 @pytest.mark.parametrize("when", [{"day": "30"}, {"day": "", "date": "2024-03-31"}])
 @pytest.mark.parametrize("death", [{"death_day": "29"}, {"death_on": "2024-03-30"}])
 def test_nothing_is_measured_after_death(tmp_path: Path, when: Row, death: Row) -> None:
