@@ -185,8 +185,15 @@ def read_definitions(path: Path, faults: list[StudyError]) -> StudyDefinitions:
 
 def describe_definitions(definitions: StudyDefinitions) -> Iterator[str]:
     """Yield what is in force, a line each."""
-    yield f"persistence: {definitions.persistence}"
-    for chosen in definitions.recoveries:
+    # It brings pandas, which reading a study does without.
+    from cytoflow_car.study.courses import recoveries_of
+
+    yield f"month: {definitions.month_days:g} days"
+    yield (
+        f"persistence: {definitions.persistence}, ended by {definitions.persistence_negatives} "
+        "negative in a row"
+    )
+    for chosen in recoveries_of(definitions):
         item = chosen.definition
         yield (
             f"recovery: {item.name} ({chosen.measurement} of {item.specimen} "
@@ -194,7 +201,12 @@ def describe_definitions(definitions: StudyDefinitions) -> Iterator[str]:
             f"{item.consecutive} in a row)"
         )
     rule = definitions.immunoglobulin
-    yield f"immunoglobulins: {rule.name}, early before month {rule.early_months:g}"
+    limit = "lower_limit of the same row" if rule.limit is None else f"{rule.limit:g} {rule.unit}"
+    quiet = f"no IVIG in the {rule.months_without_ivig:g} months before"
+    yield (
+        f"immunoglobulins: {rule.name} ({rule.test} from {limit} on, after a value below, "
+        f"{quiet if rule.months_without_ivig else 'whenever IVIG was given'})"
+    )
     yield f"residual disease: {definitions.residual_measurement}"
     for specimen, names in definitions.car_t_measurements.items():
         yield f"CAR T cells of {specimen}: {', '.join(names)}"

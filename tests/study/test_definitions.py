@@ -326,9 +326,12 @@ def test_a_study_has_its_definitions_and_its_faults(tmp_path: Path) -> None:
 
 def test_what_is_in_force_is_told_in_words() -> None:
     assert list(describe_definitions(StudyDefinitions())) == [
-        "persistence: interval",
+        "month: 30.4375 days",
+        "persistence: interval, ended by 1 negative in a row",
         "recovery: bm_2_percent (b_cell_cd19_percent_of_nucleated of BM above 2 %, 2 in a row)",
-        "immunoglobulins: igg_lower_limit, early before month 12",
+        "recovery: bm_2_percent (b_cell_cd22_percent_of_nucleated of BM above 2 %, 2 in a row)",
+        "immunoglobulins: igg_lower_limit (IgG from lower_limit of the same row on, after a value "
+        "below, whenever IVIG was given)",
         "residual disease: blast_percent_of_nucleated",
         "CAR T cells of PB: car_t_percent_of_t",
         "CAR T cells of CSF: car_t_percent_of_t",
@@ -336,3 +339,12 @@ def test_what_is_in_force_is_told_in_words() -> None:
         "survival: from infusion 1, leukemia-free until relapse or death, transplantation: censor, "
         "landmark months: 6",
     ]
+
+
+def test_a_rule_of_immunoglobulins_is_told_in_full() -> None:
+    rule = ImmunoglobulinRule("mine", "IgA", 0.5, "g/L", months_without_ivig=3)
+    told = list(describe_definitions(StudyDefinitions(immunoglobulin=rule)))
+    assert (
+        "immunoglobulins: mine (IgA from 0.5 g/L on, after a value below, no IVIG in the 3 months "
+        "before)" in told
+    )
