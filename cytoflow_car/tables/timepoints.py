@@ -6,10 +6,15 @@ from collections.abc import Mapping
 
 import pandas as pd
 
+from cytoflow_car.model.measurement import Status
 from cytoflow_car.tables.columns import BESIDE, BESIDE_WHERE_KNOWN, TIMEPOINTS
 
 # What a density may be in where the conjugate has no F:P ratio.
 _KIT_UNITS = ("PE", "MESF", "ERF")
+#: Results that say nothing of their specimen; another tube of the draw may.
+_SILENT = (
+    Status.INDETERMINATE, Status.INSUFFICIENT, Status.EMPTY_PARENT, Status.NOT_DONE, Status.FAILED,
+)  # fmt: skip
 _BESIDE_SOURCE = {"n": "n_events", "net": "value_net"}
 
 
@@ -23,7 +28,8 @@ def build_timepoints(
     column holds the target that was infused last. What several tubes of a draw measure without a
     target comes from the tube of that target too, so that the columns of a row belong together;
     without such a tube, from the first of the sheet. Where several tubes of a draw measure the
-    same, each also has columns of its own (``car_t_percent_of_t_tube_t2``).
+    same, a column and what stands beside it are of the first that says something, and each tube
+    also has columns of its own (``car_t_percent_of_t_tube_t2``).
 
     Parameters
     ----------
@@ -49,20 +55,26 @@ def build_timepoints(
         tubes_of_target = group.loc[group["car_target"] == infused, "sample_id"] if infused else ()
         for name, same in group.groupby("measurement", sort=False):
             several = len(targets[str(name)]) > 1
-            for _, item in same.iterrows():
-                if several and item["car_target"]:
-                    _put(row, columns, f"{name}_{str(item['car_target']).lower()}", item)
+            for target, alike in same.groupby("car_target", sort=False):
+                if several and target:
+                    _put(row, columns, f"{name}_{str(target).lower()}", _telling(alike))
             of_target = same[same["sample_id"].isin(tubes_of_target)]
             chosen = of_target if len(of_target) else same
             # Of several targets none is preferred unless one was infused last.
             if chosen["car_target"].nunique() == 1:
-                _put(row, columns, str(name), chosen.iloc[0])
-            if chosen.duplicated("car_target").any():
-                for _, item in chosen.iterrows():
-                    _put(row, columns, f"{name}_tube_{str(item['tube']).lower()}", item)
+                _put(row, columns, str(name), _telling(chosen))
+            # What has a target is of interest in any tube, the rest in those of the target alone.
+            shown = same if same["car_target"].any() else chosen
+            for _, item in shown[shown.duplicated("car_target", keep=False)].iterrows():
+                _put(row, columns, f"{name}_tube_{str(item['tube']).lower() or 'unnamed'}", item)
         rows.append(row)
     frame = pd.DataFrame.from_records(rows, columns=[*TIMEPOINTS, *columns])
     return frame.astype({name: "Int64" for name in columns if name.endswith("__n")})
+
+
+def _telling(results: pd.DataFrame) -> pd.Series:
+    """Return the first result that says something; the first where none does."""
+    return results.iloc[int(results["status"].isin(_SILENT).argmin())]
 
 
 def _target_infused_last(item: pd.Series, target_of_infusion: Mapping[tuple[str, int], str]) -> str:

@@ -143,3 +143,44 @@ def test_two_tubes_of_one_target_lose_nothing() -> None:
     assert row["car_t_percent_of_t"] == 12.0
     assert row["car_t_percent_of_t_tube_t"] == 12.0
     assert row["car_t_percent_of_t_tube_t9"] == 5.0
+
+
+def test_a_column_and_what_stands_beside_it_are_of_one_tube() -> None:
+    draws = (
+        car("T", "CD19", 1.0, tube="T", value_net=0.9, lod=0.1),
+        car("T2", "CD19", 5.0, tube="T2", value_net=None, lod=0.3),
+        car("X", "CD22", 3.0, tube="X", patient_id="P02", specimen_id="P02_PB_d60"),
+    )
+    (row, _) = build_timepoints(measured(*draws), {("P01", 2): "CD19"}).to_dict("records")
+    for name in ("car_t_percent_of_t", "car_t_percent_of_t_cd19", "car_t_percent_of_t_tube_t"):
+        assert (row[name], row[f"{name}__net"], row[f"{name}__lod"]) == (1.0, 0.9, 0.1)
+    second = "car_t_percent_of_t_tube_t2"
+    assert (row[second], row[f"{second}__lod"]) == (5.0, 0.3)
+    assert pd.isna(row.get(f"{second}__net"))
+
+
+@pytest.mark.parametrize("status", ["NOT_DONE", "FAILED", "INSUFFICIENT", "INDETERMINATE"])
+def test_of_several_tubes_the_first_that_says_something_counts(status: str) -> None:
+    draws = (
+        car("T", "CD19", None, tube="T", status=status),
+        car("T2", "CD19", 5.0, tube="T2"),
+        car("T3", "CD19", 7.0, tube="T3"),
+        car("T22", "CD22", 0.5, tube="T22"),
+    )
+    (row,) = build_timepoints(measured(*draws), {("P01", 2): "CD22"}).to_dict("records")
+    assert (row["car_t_percent_of_t"], row["car_t_percent_of_t_cd22"]) == (0.5, 0.5)
+    assert row["car_t_percent_of_t_cd19"] == 5.0
+    assert row["car_t_percent_of_t_cd19__status"] == "QUANTIFIED"
+    # That there were several is told by the columns of each tube.
+    tubes = [row[f"car_t_percent_of_t_tube_{tube}"] for tube in ("t", "t2", "t3")]
+    assert pd.isna(tubes[0]) and tubes[1:] == [5.0, 7.0]
+    assert "car_t_percent_of_t_tube_t22" not in row
+
+
+def test_a_draw_without_any_result_tells_the_status_of_its_first_tube() -> None:
+    draws = (
+        car("T", "CD19", None, tube="T", status="FAILED"),
+        car("T2", "CD19", None, tube="T2", status="NOT_DONE"),
+    )
+    (row,) = build_timepoints(measured(*draws), TARGETS).to_dict("records")
+    assert row["car_t_percent_of_t__status"] == "FAILED"
