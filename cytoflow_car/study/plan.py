@@ -13,6 +13,7 @@ from cytoflow_car.measure.context import TubeFacts
 from cytoflow_car.model.calibration import CalibrationUse
 from cytoflow_car.model.clusters import IS_BASELINE, BaselineBlasts
 from cytoflow_car.study.blood_count import find_count_doubts
+from cytoflow_car.study.car_reagents import car_target_of
 from cytoflow_car.study.controls import ControlUse, agree, find_controls
 from cytoflow_car.study.records import SheetRow, Study
 from cytoflow_car.study.references import find_baseline, find_references, without_baseline
@@ -265,7 +266,7 @@ def _plan_sample(
         template=template,
         spillover=spillover,
         tube=_tube_facts(row),
-        car_target=row.car_target,
+        car_target=car_target_of(row, template, study),
         car_reagent=row.car_reagent,
         overrides=tuple(
             override
