@@ -21,6 +21,7 @@ from cytoflow_car.study.antigens import (
     histogram_rows,
 )
 from cytoflow_car.study.beads import BeadOutcome, bead_peak_rows, calibration_rows
+from cytoflow_car.study.car_reagents import car_target_of
 from cytoflow_car.study.carry_over import find_carry_over
 from cytoflow_car.study.drift import drift_rows
 from cytoflow_car.study.plan import StudyPlan
@@ -144,7 +145,7 @@ def _measurement_rows(
                 for item in template.measurements:
                     yield (
                         facts
-                        | _car(row, template, template.population_of(item))
+                        | _car(row, template, template.population_of(item), plan.study)
                         | {
                             "measurement": item.name,
                             "population": template.population_of(item),
@@ -187,13 +188,13 @@ def _antigen(
     return {}
 
 
-def _car(row: SheetRow, template: Template, population: str) -> Row:
+def _car(row: SheetRow, template: Template, population: str, study: Study) -> Row:
     """Return what a measurement that was not taken would have looked for."""
     car = template.car
     if car is None or not template.looks_at(population, car.marker):
         return {}
     return {
-        "car_target": row.car_target or car.target,
+        "car_target": car_target_of(row, template, study),
         "car_reagent": row.car_reagent or car.reagent,
     }
 

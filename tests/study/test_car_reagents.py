@@ -11,6 +11,7 @@ import pytest
 from cytoflow_car.study.car_reagents import car_target_of, is_generic
 from cytoflow_car.study.plan import plan_study
 from cytoflow_car.study.records import Infusion, SheetRow, Study
+from cytoflow_car.study.results import _car
 from cytoflow_car.study.sheet import read_study
 from cytoflow_car.template import load_template
 
@@ -84,3 +85,8 @@ def test_a_run_looks_for_any_with_a_generic_reagent(write_study: Callable[..., P
     )
     planned = plan_study(read_study(folder))
     assert [sample.job.car_target for sample in planned.samples] == ["CD19", "ANY"]
+
+
+def test_a_tube_that_failed_would_have_looked_for_the_same() -> None:
+    study = Study(Path("study"), (ROW,), (FIRST, SECOND))
+    assert _car(ROW, TEMPLATE, "CAR T", study)["car_target"] == "ANY"
