@@ -260,20 +260,23 @@ def _plan_sample(
         spillover = _spillover(row)
     except SpilloverError as error:
         return _failure(row, template.name, error)
+    car_target = car_target_of(row, template, study)
+    own = row.car_target or (template.car.target if template.car is not None else "")
+    doubts = {"LATER_PULL": (row.pull_number or 1) > 1, "GENERIC_REAGENT": car_target != own}
     job = SampleJob(
         sample_id=row.sample_id,
         sources=tuple(_source(other, hashes) for other in (row, *appended)),
         template=template,
         spillover=spillover,
         tube=_tube_facts(row),
-        car_target=car_target_of(row, template, study),
+        car_target=car_target,
         car_reagent=row.car_reagent,
         overrides=tuple(
             override
             for override in study.overrides.get(row.sample_id, ())
             if override.population in template.population_names
         ),
-        doubts=("LATER_PULL",) if (row.pull_number or 1) > 1 else (),
+        doubts=tuple(flag for flag, holds in doubts.items() if holds),
         seed=seed,
         draw=draw,
     )

@@ -92,6 +92,8 @@ MEASUREMENT_FLAGS: dict[str, str] = {
     "reference, nor the blasts of the baseline: leukemia without a baseline, or one that changed. "
     "For review; never a count, and less than about 1 % is not seen",
     "LATER_PULL": "the sheet says that the marrow is a second or later pull",
+    "GENERIC_REAGENT": "the CAR reagent binds any product, and another one was infused before: "
+    "CAR T cells of this specimen are of target ANY",
     "REFERENCE_SIMULATED": "named by a reference of simulated specimens: for trying the "
     "program, not for patients",
     "METHODS_DISAGREE": "another method counts clearly more or fewer of the same cells",

@@ -85,6 +85,7 @@ def test_a_run_looks_for_any_with_a_generic_reagent(write_study: Callable[..., P
     )
     planned = plan_study(read_study(folder))
     assert [sample.job.car_target for sample in planned.samples] == ["CD19", "ANY"]
+    assert [sample.job.doubts for sample in planned.samples] == [(), ("GENERIC_REAGENT",)]
 
 
 def test_a_tube_that_failed_would_have_looked_for_the_same() -> None:
