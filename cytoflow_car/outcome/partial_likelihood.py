@@ -30,8 +30,8 @@ from cytoflow_car.model.measurement import Interval
 
 # Of a log likelihood: within 1e-9 standard errors of the top there is less to be gained.
 _LEAST_RISE = 1e-18
-# By which a log hazard may change: farther off the information is another one. Coefficients may have
-# to go far, where covariates say almost the same.
+# By which a log hazard may change: farther off the information is another one. Coefficients may
+# have to go far, where covariates say almost the same.
 _LONGEST_STEP = 5.0
 # Of a covariate with standard deviation 1; less is rounding.
 _LEAST_INFORMATION = 1e-9
