@@ -61,6 +61,11 @@ class Cells:
         """Return a cell as it stands; empty where the column is not there."""
         return self.values.get(column, "")
 
+    @property
+    def own(self) -> dict[str, str]:
+        """The cells of columns that are the table's own."""
+        return {name: cell for name, cell in self.values.items() if name.startswith(OWN_COLUMN)}
+
     def needed(self, column: str) -> str:
         """Return a cell that must not be empty."""
         if not self.text(column):

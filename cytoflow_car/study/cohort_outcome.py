@@ -197,10 +197,12 @@ def summarise_cohort(
     own = {item.name: f"1 from when {item.name} was known, else 0" for item in becomings}
     run, from_patients = "measurements of the run", "patients.csv"
     adcp = ADCP | dict.fromkeys(study.extra_columns, "column of the sheet")
+    own_facts = (column for facts in study.patients.values() for column in facts.extra)
+    summary = PATIENTS_SUMMARY | dict.fromkeys(own_facts, "column of patients.csv")
     frames: dict[str, tuple[pd.DataFrame, Mapping[str, str], str]] = {
         "patients_summary.csv": (
-            _frame(summary_rows(study, patients, measured, courses), PATIENTS_SUMMARY),
-            PATIENTS_SUMMARY, f"{run}, {from_patients}",
+            _frame(summary_rows(study, patients, measured, courses), summary),
+            summary, f"{run}, {from_patients}",
         ),
         "adsl.csv": (_frame(adsl_rows(study, name, patients), ADSL), ADSL, from_patients),
         "adcp.csv": (_frame(adcp_rows(study, name, measured), adcp), adcp, run),

@@ -205,7 +205,8 @@ def describe_definitions(definitions: StudyDefinitions) -> Iterator[str]:
     quiet = f"no IVIG in the {rule.months_without_ivig:g} months before"
     yield (
         f"immunoglobulins: {rule.name} ({rule.test} from {limit} on, after a value below, "
-        f"{quiet if rule.months_without_ivig else 'whenever IVIG was given'})"
+        f"{quiet if rule.months_without_ivig else 'whenever IVIG was given'}, early before "
+        f"month {rule.early_months:g})"
     )
     yield f"residual disease: {definitions.residual_measurement}"
     for specimen, names in definitions.car_t_measurements.items():

@@ -76,7 +76,7 @@ def summary_rows(
         ):
             row |= own
             flags += doubts
-        yield row | {"flags": ";".join(flags)}
+        yield {**row, **facts.extra, "flags": ";".join(flags)}
 
 
 def _seen_in_fluid(study: Study, measured: pd.DataFrame, patient: str) -> str:

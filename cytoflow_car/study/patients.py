@@ -99,6 +99,7 @@ def _read_row(cells: Cells, calendar: Calendar) -> PatientFacts:
         cells.text("relapse_site"),
         days,
         dates,
+        cells.own,
     )
 
 

@@ -181,6 +181,8 @@ class PatientFacts:
         Day from infusion 1 of what happened, such as ``relapse`` or ``prior_blinatumomab``.
     dates
         Its date; each from the other where the date of infusion 1 is known.
+    extra
+        Columns that begin with ``x_``.
     """
 
     patient_id: str
@@ -192,6 +194,7 @@ class PatientFacts:
     relapse_site: str = ""
     days: Mapping[str, float] = field(default_factory=dict)
     dates: Mapping[str, date] = field(default_factory=dict)
+    extra: Mapping[str, str] = field(default_factory=dict)
 
     def is_before(self, event: str, day: float | None, on: date | None) -> bool:
         """Tell whether an event came on an earlier day than another day or date.

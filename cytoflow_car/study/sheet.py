@@ -13,7 +13,7 @@ from typing import Literal, cast
 from cytoflow_car.errors import StudyError
 from cytoflow_car.study.cells import OWN_COLUMN, Cells, nearest, read_table
 from cytoflow_car.study.definitions import read_definitions
-from cytoflow_car.study.infusions import Calendar, read_car_target, read_infusions
+from cytoflow_car.study.infusions import Calendar, fault_undated, read_car_target, read_infusions
 from cytoflow_car.study.labs import read_labs
 from cytoflow_car.study.overrides import read_overrides
 from cytoflow_car.study.patients import Contact, check_alive, check_followed, read_patients
@@ -150,9 +150,7 @@ def _read_row(cells: Cells, folder: Path) -> SheetRow:
         pull_number=cells.integer("pull_number"),
         collected_at=cells.moment("collected_at"),
         acquired_at=cells.moment("acquired_at"),
-        extra={
-            column: value for column, value in cells.values.items() if column.startswith(OWN_COLUMN)
-        },
+        extra=cells.own,
     )
 
 
@@ -235,6 +233,8 @@ def _place_in_time(cells: Cells, row: SheetRow, calendar: Calendar) -> SheetRow:
         day = float(by_date) if day is None else day
     elif origin is not None and day is not None:
         collected_on = origin + timedelta(days=floor(day))
+    elif day is None and collected_on is not None and row.patient_id in calendar.undated:
+        fault_undated(cells, "collected_on", row.patient_id)
     return replace(row, day=day, collected_on=collected_on)
 
 

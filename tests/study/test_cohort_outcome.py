@@ -274,8 +274,17 @@ def test_columns_of_the_sheet_pass_through(tmp_path: Path) -> None:
     (study / "samples.csv").write_text(sheet, encoding="utf-8")
     table = pd.read_parquet(results / "measurements.parquet").assign(x_arm="one")
     table.to_parquet(results / "measurements.parquet")
+    patients = (
+        PATIENTS.replace("day\n", "day,x_site\n")
+        .replace("400\n", "400,A\n")
+        .replace("260\n", "260,B\n")
+    )
+    (study / "patients.csv").write_text(patients, encoding="utf-8")
     found = summarise_cohort(results, study)
     assert (found.frames["adcp.csv"][0]["x_arm"] == "one").all()
+    # What it says may have been known only later: it is no baseline fact.
+    assert found.frames["patients_summary.csv"][0]["x_site"].tolist()[:2] == ["A", "B"]
+    assert "x_site" not in found.frames["adsl.csv"][0]
 
 
 def test_results_of_another_version_are_named(tmp_path: Path) -> None:

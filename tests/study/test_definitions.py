@@ -331,7 +331,7 @@ def test_what_is_in_force_is_told_in_words() -> None:
         "recovery: bm_2_percent (b_cell_cd19_percent_of_nucleated of BM above 2 %, 2 in a row)",
         "recovery: bm_2_percent (b_cell_cd22_percent_of_nucleated of BM above 2 %, 2 in a row)",
         "immunoglobulins: igg_lower_limit (IgG from lower_limit of the same row on, after a value "
-        "below, whenever IVIG was given)",
+        "below, whenever IVIG was given, early before month 12)",
         "residual disease: blast_percent_of_nucleated",
         "CAR T cells of PB: car_t_percent_of_t",
         "CAR T cells of CSF: car_t_percent_of_t",
@@ -346,5 +346,5 @@ def test_a_rule_of_immunoglobulins_is_told_in_full() -> None:
     told = list(describe_definitions(StudyDefinitions(immunoglobulin=rule)))
     assert (
         "immunoglobulins: mine (IgA from 0.5 g/L on, after a value below, no IVIG in the 3 months "
-        "before)" in told
+        "before, early before month 12)" in told
     )
