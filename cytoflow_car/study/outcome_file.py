@@ -197,8 +197,10 @@ class _Row:
 
 
 def _rows(table: pd.DataFrame) -> Iterator[tuple[int, Mapping[str, str]]]:
-    for number, cells in enumerate(table.to_dict("records"), start=2):
-        yield number, {str(name): str(cell).strip() for name, cell in cells.items()}
+    for number, raw in zip(table.index, table.to_dict("records"), strict=True):
+        cells = {str(name): str(cell).strip() for name, cell in raw.items()}
+        if any(cells.values()):
+            yield int(number), cells
 
 
 def _follow_ups(
