@@ -33,9 +33,12 @@ from cytoflow_car.tables.read import read_table
 from cytoflow_car.tables.write import write_csv
 
 TimeUnit = Literal["days", "months"]
-_NO_EVENT, _EVENT = ("", "0", "no", "false"), ("1", "yes", "true")
 #: What R writes for a value that is not known.
 _UNKNOWN = "NA"
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
+_EVENTS: Mapping[float | str, bool] = {
+    0.0: False, "no": False, "false": False, 1.0: True, "yes": True, "true": True,
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +100,8 @@ def analyse_file(
     Parameters
     ----------
     path
-        CSV or Parquet, one row a patient.
+        CSV or Parquet, one row a patient. Of several rows of a patient those count that are
+        followed for an endpoint.
     times
         At which survival is told, in the table's unit of time.
 
@@ -109,55 +113,51 @@ def analyse_file(
         Follow-ups that cannot be.
     """
     table = read_table(path)
-    faults: list[StudyError] = []
-    needed = [
-        columns.id,
-        *(name for times_of, event in columns.endpoints.values() for name in (*times_of, event)),
-        *(name for name, _ in columns.groups),
-        *columns.becomings.values(),
-    ]
-    for name in dict.fromkeys(needed):
-        if name not in table.columns:
-            faults.append(
-                StudyError(
-                    f"no column {name!r}",
-                    where=path.name,
-                    expected=", ".join(table.columns),
-                    advice=nearest(name, list(table.columns)),
-                )
-            )
+    faults = list(_column_faults(columns, list(table.columns), path.name))
     if faults:
         raise StudyError.of(faults)
     rows = [
-        _Row(path.name, number, cells)
-        for number, cells in _rows(table)
-        if not (columns.leave_out and re.search(columns.leave_out, cells[columns.id]))
+        row
+        for row in _rows(table, path.name)
+        if not (columns.leave_out and re.search(columns.leave_out, row.cells[columns.id]))
     ]
-    left_out: dict[str, tuple[int, ...]] = {}
-    endpoints = []
-    for name, (times_of, event) in columns.endpoints.items():
-        known = [row for row in rows if row.is_known(times_of, event)]
-        endpoints.append(
-            Endpoint(name, tuple(_follow_ups(known, columns.id, times_of, event, faults)))
-        )
-        left_out[name] = tuple(row.number for row in rows if row not in known)
+    known = {
+        name: [row for row in rows if row.is_known(*where)]
+        for name, where in columns.endpoints.items()
+    }
+    followed = [
+        row for row in rows if any(row.is_known(*where) for where in columns.endpoints.values())
+    ]
+    faults += [row.fault(columns.id, "a patient") for row in followed if not row.cells[columns.id]]
+    endpoints = tuple(
+        Endpoint(name, tuple(_follow_ups(known[name], columns.id, *where, faults)))
+        for name, where in columns.endpoints.items()
+    )
     groups = tuple(
-        Covariate(f"{name}={value}" if value else name, _values(rows, columns.id, name, value), at)
+        Covariate(
+            f"{name}={value}" if value else name,
+            _values(followed, columns.id, name, value, faults),
+            at,
+        )
         for (name, value), at in columns.groups.items()
     )
     becomings = tuple(
-        Becoming(name, dict(_times(rows, columns.id, column, faults)))
+        Becoming(name, dict(_times(followed, columns.id, column, faults)))
         for name, column in columns.becomings.items()
     )
     if faults:
         raise StudyError.of(faults)
     question = Question(tuple(times), tuple(landmarks), groups, becomings, allow_immortal_time)
-    numbers = {row.cells[columns.id]: row.number for row in rows}
     return OutcomeOfFile(
-        tuple(endpoints),
+        endpoints,
         becomings,
         {
-            name: EndpointSource(f"time to {event}", path.name, event, numbers)
+            name: EndpointSource(
+                f"time to {event}",
+                path.name,
+                event,
+                {row.cells[columns.id]: row.number for row in known[name]},
+            )
             for name, (_, event) in columns.endpoints.items()
         },
         tuple(
@@ -165,9 +165,32 @@ def analyse_file(
             for endpoint in endpoints
             for finding in analyse_endpoint(endpoint, question, setting)
         ),
-        left_out,
+        {
+            name: tuple(row.number for row in rows if not row.is_known(*where))
+            for name, where in columns.endpoints.items()
+        },
         question,
     )
+
+
+def _column_faults(
+    columns: ColumnsOfOutcome, known: Sequence[str], where: str
+) -> Iterator[StudyError]:
+    of_endpoints = [name for times, event in columns.endpoints.values() for name in (*times, event)]
+    needed = [
+        columns.id,
+        *of_endpoints,
+        *(name for name, _ in columns.groups),
+        *columns.becomings.values(),
+    ]
+    for name in dict.fromkeys(needed):
+        if name not in known:
+            yield StudyError(
+                f"no column {name!r}",
+                where=where,
+                expected=", ".join(known),
+                advice=nearest(name, known),
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,65 +208,86 @@ class _Row:
 
     def is_known(self, times: Sequence[str], event: str) -> bool:
         """Tell whether time and event stand in the row, whatever they are."""
-        known = any(self.cells[column] not in ("", _UNKNOWN) for column in times)
-        return known and self.cells[event] != _UNKNOWN
+        return any(self.cells[column] for column in times) and bool(self.cells[event])
 
     def time(self, column: str) -> float | None:
-        try:
-            number = float(self.cells[column])
-        except ValueError:
-            return None
-        return number if math.isfinite(number) and number >= 0 else None
+        value = _value(self.cells[column])
+        return value if isinstance(value, float) and value >= 0 else None
 
 
-def _rows(table: pd.DataFrame) -> Iterator[tuple[int, Mapping[str, str]]]:
+def _rows(table: pd.DataFrame, name: str) -> Iterator[_Row]:
+    """Yield the rows in which anything stands; what is not known is ``""``."""
     for number, raw in zip(table.index, table.to_dict("records"), strict=True):
-        cells = {str(name): str(cell).strip() for name, cell in raw.items()}
-        if any(cells.values()):
-            yield int(number), cells
+        texts = {str(column): cell.strip() for column, cell in raw.items()}
+        if any(texts.values()):
+            cells = {column: "" if text == _UNKNOWN else text for column, text in texts.items()}
+            yield _Row(name, int(number), cells)
+
+
+def _value(text: str) -> float | str:
+    """Return a number where the text is one, else the text."""
+    number = float(text) if _NUMBER.fullmatch(text) else math.inf
+    return number if math.isfinite(number) else text
 
 
 def _follow_ups(
     rows: Sequence[_Row], who: str, times: Sequence[str], event: str, faults: list[StudyError]
 ) -> Iterator[FollowUp]:
     for row in rows:
-        time = next(column for column in times if row.cells[column] not in ("", _UNKNOWN))
-        days, told = row.time(time), row.cells[event].lower()
-        if not row.cells[who]:
-            faults.append(row.fault(who, "a patient"))
-        if days is None:
-            faults.append(row.fault(time, "a time of 0 or more"))
-        if told not in (*_NO_EVENT, *_EVENT):
-            faults.append(row.fault(event, "1 for an event, 0 or empty for none"))
-        if days is not None:
-            yield FollowUp(row.cells[who], days, event if told in _EVENT else "")
+        column = next(name for name in times if row.cells[name])
+        time, told = row.time(column), _EVENTS.get(_value(row.cells[event].lower()))
+        if time is None:
+            faults.append(row.fault(column, "a time of 0 or more"))
+        if told is None:
+            faults.append(row.fault(event, "1 for an event, 0 for none"))
+        if time is not None:
+            yield FollowUp(row.cells[who], time, event if told else "")
 
 
-def _values(rows: Sequence[_Row], who: str, column: str, value: str) -> dict[str, float | str]:
+def _told(rows: Sequence[_Row], who: str, column: str, faults: list[StudyError]) -> dict[str, _Row]:
+    """Return by patient the first row in which a column is known; others must say the same."""
+    found: dict[str, _Row] = {}
+    for row in rows:
+        if not (row.cells[who] and row.cells[column]):
+            continue
+        first = found.setdefault(row.cells[who], row)
+        if _value(first.cells[column]) != _value(row.cells[column]):
+            faults.append(
+                StudyError(
+                    f"{first.cells[column]!r} and {row.cells[column]!r} of one patient",
+                    where=f"{row.table} rows {first.number} and {row.number}, column {column}",
+                    expected="one value",
+                    advice="Leave one of the rows out",
+                )
+            )
+    return found
+
+
+def _values(
+    rows: Sequence[_Row], who: str, column: str, value: str, faults: list[StudyError]
+) -> dict[str, float | str]:
     """Return whether patients have a value; without one numbers where all are, else texts.
 
     A patient of whom it is not known is left out.
     """
-    found = {
-        row.cells[who]: row.cells[column] for row in rows if row.cells[column] not in ("", _UNKNOWN)
+    texts = {
+        patient: row.cells[column] for patient, row in _told(rows, who, column, faults).items()
     }
+    values = {patient: _value(text) for patient, text in texts.items()}
     if value:
-        return {patient: float(cell == value) for patient, cell in found.items()}
-    if all(re.fullmatch(r"[+-]?\d+(\.\d+)?", cell) for cell in found.values()):
-        return {patient: float(cell) for patient, cell in found.items()}
-    return dict(found)
+        return {patient: float(own == _value(value)) for patient, own in values.items()}
+    return values if all(isinstance(own, float) for own in values.values()) else dict(texts)
 
 
 def _times(
     rows: Sequence[_Row], who: str, column: str, faults: list[StudyError]
 ) -> Iterator[tuple[str, float]]:
-    for row in rows:
-        if row.cells[column] not in ("", _UNKNOWN):
-            time = row.time(column)
-            if time is None:
-                faults.append(row.fault(column, "a time of 0 or more, or nothing"))
-            else:
-                yield row.cells[who], time
+    for patient, row in _told(rows, who, column, faults).items():
+        time = row.time(column)
+        if time is None:
+            faults.append(row.fault(column, "a time of 0 or more, or nothing"))
+        else:
+            yield patient, time
 
 
 def write_outcome(

@@ -55,6 +55,41 @@ def of_kind(found: OutcomeOfFile, endpoint: str, kind: str) -> list[Finding]:
     return [item for item in found.findings if (item.endpoint, item.kind) == (endpoint, kind)]
 
 
+def test_a_row_that_is_left_out_says_nothing_of_its_patient(tmp_path: Path) -> None:
+    text = "id,t,e,g,m\nA,5,1,1,2\nA,,,0,4\nB,6,0,0,\nC,7,1,0,\n"
+    found = analyse(tmp_path, text, group="g", becomes="m")
+    assert rows_of(found, "OS") == {"A": 2, "B": 4, "C": 5}
+    assert found.left_out == {"OS": (3,)}
+    assert found.question.groups[0].values == {"A": 1.0, "B": 0.0, "C": 0.0}
+    assert found.becomings[0].times == {"A": 2.0}
+
+
+# Of patient A one row is followed for OS, the other one for LFS.
+TWO_ROWS = "id,t,e,r,d,g,m\nA,5,1,,,{},{}\nA,,,4,1,{},{}\nB,6,0,6,0,0,\n"
+
+
+@pytest.mark.parametrize("cells", [("1", "2", "", ""), ("", "", "1", "2"), ("1", "2", "1.0", "2")])
+def test_a_value_is_taken_from_any_row_that_is_followed(
+    tmp_path: Path, cells: tuple[str, ...]
+) -> None:
+    text = TWO_ROWS.format(*cells)
+    found = analyse(tmp_path, text, lfs=True, group="g", becomes="m")
+    assert found.question.groups[0].values == {"A": 1.0, "B": 0.0}
+    assert found.becomings[0].times == {"A": 2.0}
+    assert (rows_of(found, "OS")["A"], rows_of(found, "LFS")["A"]) == (2, 3)
+
+
+def test_rows_of_a_patient_that_contradict_each_other_are_both_named(tmp_path: Path) -> None:
+    with pytest.raises(StudyError) as caught:
+        analyse(tmp_path, TWO_ROWS.format(1, 2, 0, 3), lfs=True, group="g", becomes="m")
+    assert [str(fault) for fault in caught.value.problems] == [
+        "table.csv rows 2 and 3, column g: '1' and '0' of one patient; expected one value. "
+        "Leave one of the rows out",
+        "table.csv rows 2 and 3, column m: '2' and '3' of one patient; expected one value. "
+        "Leave one of the rows out",
+    ]
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -66,10 +101,63 @@ def of_kind(found: OutcomeOfFile, endpoint: str, kind: str) -> list[Finding]:
         ("", "table.csv: no header in the first row"),
         ('id,t,e\nA,5,"1"x\n', "table.csv: it cannot be read as a table"),
         ("id,t,e\nA,5,1\n\n\nB,-6,0\n", "table.csv row 5, column t: '-6'"),
+        ("id,t,e\nA,1_0,1\n", "table.csv row 2, column t: '1_0'"),
         ("id,t,e,t\nA,5,1,50\n", "column t: stands twice; expected one column of each name"),
+        ("id,t,e\nNA,5,1\n", "table.csv row 2, column id: ''; expected a patient"),
     ],
 )
 def test_a_table_is_read_strictly(tmp_path: Path, text: str, said: str) -> None:
     with pytest.raises(StudyError) as caught:
         analyse(tmp_path, text)
     assert said in str(caught.value)
+
+
+def test_rows_are_counted_as_a_spreadsheet_shows_them(tmp_path: Path) -> None:
+    # What spreadsheets and R leave behind is passed over: blank rows and cells, row names.
+    text = '"",id,t,e,,\n1,A,5,1,,\n\n,,,,,\n2,B,6,0,,\n3,C,6,,,\n'
+    found = analyse(tmp_path, text)
+    assert rows_of(found, "OS") == {"A": 2, "B": 5}
+    assert found.left_out == {"OS": (6,)}
+
+
+def test_an_empty_event_is_unknown(tmp_path: Path) -> None:
+    found = analyse(tmp_path, "id,t,e\nA,5,1\nB,6,\nC,7,0\nD,,1\nE,3,NA\n")
+    assert [(own.patient_id, own.event) for own in found.endpoints[0].follow_ups] == [
+        ("A", "e"),
+        ("C", ""),
+    ]
+    assert found.left_out == {"OS": (3, 5, 6)}
+
+
+@pytest.mark.parametrize(
+    ("told", "event"),
+    [("1.0", "e"), ("1", "e"), ("TRUE", "e"), ("Yes", "e"), ("0.0", ""), ("0", ""), ("no", "")],
+)
+def test_an_event_may_be_a_number_or_a_word(tmp_path: Path, told: str, event: str) -> None:
+    found = analyse(tmp_path, f"id,t,e\nA,5,{told}\n")
+    assert found.endpoints[0].follow_ups[0].event == event
+
+
+@pytest.mark.parametrize(
+    ("cell", "value"), [("1e-3", 0.001), (".5", 0.5), ("5.", 5), ("-2E1", -20)]
+)
+def test_a_group_of_numbers_stays_one(tmp_path: Path, cell: str, value: float) -> None:
+    found = analyse(tmp_path, f"id,t,e,g\nA,5,1,{cell}\nB,6,0,2\n", group="g")
+    assert found.question.groups[0].values == {"A": value, "B": 2.0}
+
+
+def test_digits_with_a_line_between_are_a_text(tmp_path: Path) -> None:
+    found = analyse(tmp_path, "id,t,e,g\nA,5,1,1_0\nB,6,0,2\n", group="g")
+    assert found.question.groups[0].values == {"A": "1_0", "B": "2"}
+
+
+def test_a_value_may_be_written_as_another_number(tmp_path: Path) -> None:
+    found = analyse(tmp_path, "id,t,e,g\nA,5,1,1.0\nB,6,0,0.0\n", group="g", value="1")
+    assert found.question.groups[0].values == {"A": 1.0, "B": 0.0}
+
+
+def test_what_became_of_a_patient_whose_row_is_left_out_is_not_used(tmp_path: Path) -> None:
+    text = "id,t,e,m\nA,5,1,2\nB,6,1,\nC,,1,3\n"
+    found = analyse(tmp_path, text, becomes="m", landmark=3)
+    assert found.becomings[0].times == {"A": 2.0}
+    assert not any(item.reason for item in found.findings)
