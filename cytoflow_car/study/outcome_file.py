@@ -6,7 +6,7 @@ import json
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Literal
@@ -108,7 +108,7 @@ def analyse_file(
     Raises
     ------
     StudyError
-        A column is missing, or a cell cannot be read; every fault is told.
+        A column is missing or is known only later, or a cell cannot be read; every fault is told.
     OutcomeError
         Follow-ups that cannot be.
     """
@@ -161,9 +161,7 @@ def analyse_file(
             for name, (_, event) in columns.endpoints.items()
         },
         tuple(
-            finding
-            for endpoint in endpoints
-            for finding in analyse_endpoint(endpoint, question, setting)
+            finding for endpoint in endpoints for finding in _analyse(endpoint, question, setting)
         ),
         {
             name: tuple(row.number for row in rows if not row.is_known(*where))
@@ -171,6 +169,17 @@ def analyse_file(
         },
         question,
     )
+
+
+def _analyse(endpoint: Endpoint, question: Question, setting: SurvivalSetting) -> Iterator[Finding]:
+    """Yield what is found of an endpoint; of a group without any value, only the reason."""
+    followed = {item.patient_id for item in endpoint.follow_ups}
+    groups = tuple(group for group in question.groups if followed & set(group.values))
+    yield from analyse_endpoint(endpoint, replace(question, groups=groups), setting)
+    for group in question.groups:
+        if group not in groups:
+            reason = "no patient has a value"
+            yield Finding(endpoint.name, "log_rank", group.name, reason=reason)
 
 
 def _column_faults(
@@ -190,6 +199,28 @@ def _column_faults(
                 where=where,
                 expected=", ".join(known),
                 advice=nearest(name, known),
+            )
+    known_at: dict[str, float] = {}
+    for (name, _), at in columns.groups.items():
+        if known_at.setdefault(name, at) != at:
+            yield StudyError(
+                "groups of it are known at two times",
+                where=f"{where}, column {name}",
+                expected="one @TIME of a column",
+            )
+        if at <= 0 and name in {*of_endpoints, *columns.becomings.values()}:
+            yield StudyError(
+                "no group at the origin: it says what became of patients later, or when",
+                where=f"{where}, column {name}",
+                expected="what was known at the origin",
+                advice=f"Drop the group, or say with {name}@TIME when it was known",
+            )
+    for name in columns.becomings:
+        if name in {*TV, *LANDMARK}:
+            yield StudyError(
+                "a column of the tables that are written has this name",
+                where=f"--becomes {name}",
+                expected=f"another one than {', '.join({**TV, **LANDMARK})}",
             )
 
 
@@ -275,6 +306,16 @@ def _values(
     }
     values = {patient: _value(text) for patient, text in texts.items()}
     if value:
+        if values and _value(value) not in values.values():
+            known = list(dict.fromkeys(texts.values()))
+            faults.append(
+                StudyError(
+                    f"no row that counts has {value!r}",
+                    where=f"{rows[0].table}, column {column}",
+                    expected=f"one of {', '.join(known)}",
+                    advice=nearest(value, known),
+                )
+            )
         return {patient: float(own == _value(value)) for patient, own in values.items()}
     return values if all(isinstance(own, float) for own in values.values()) else dict(texts)
 

@@ -151,9 +151,38 @@ def test_digits_with_a_line_between_are_a_text(tmp_path: Path) -> None:
     assert found.question.groups[0].values == {"A": "1_0", "B": "2"}
 
 
+def test_a_value_that_no_row_has_is_a_fault(tmp_path: Path) -> None:
+    with pytest.raises(StudyError) as caught:
+        analyse(tmp_path, "id,t,e,g\nA,5,1,high\nB,6,0,low\n", group="g", value="High")
+    assert str(caught.value) == (
+        "table.csv, column g: no row that counts has 'High'; expected one of high, low. "
+        "Did you mean high?"
+    )
+
+
 def test_a_value_may_be_written_as_another_number(tmp_path: Path) -> None:
     found = analyse(tmp_path, "id,t,e,g\nA,5,1,1.0\nB,6,0,0.0\n", group="g", value="1")
     assert found.question.groups[0].values == {"A": 1.0, "B": 0.0}
+
+
+@pytest.mark.parametrize("name", ["id", "paramcd", "tstart", "tstop", "event", "time"])
+def test_what_patients_become_is_not_named_as_a_column_of_the_tables(
+    tmp_path: Path, name: str
+) -> None:
+    with pytest.raises(StudyError, match=f"--becomes {name}: a column of the tables"):
+        analyse(tmp_path, "id,t,e,m\nA,5,1,2\nB,6,0,\n", becomes="m", name=name)
+
+
+@pytest.mark.parametrize("group", ["m", "t", "e"])
+def test_a_group_of_what_is_known_only_later_is_refused(tmp_path: Path, group: str) -> None:
+    with pytest.raises(StudyError, match=f"column {group}: no group at the origin"):
+        analyse(tmp_path, "id,t,e,m\nA,5,1,2\nB,6,0,\n", group=group, becomes="m")
+
+
+def test_with_its_time_such_a_group_meets_the_usual_guard(tmp_path: Path) -> None:
+    text = "id,t,e,m\nA,5,1,2\nB,6,0,3\n"
+    (refused,) = of_kind(analyse(tmp_path, text, group="m", becomes="m", at=12), "OS", "log_rank")
+    assert "known 12 after the origin" in refused.reason
 
 
 def test_what_became_of_a_patient_whose_row_is_left_out_is_not_used(tmp_path: Path) -> None:
@@ -161,3 +190,11 @@ def test_what_became_of_a_patient_whose_row_is_left_out_is_not_used(tmp_path: Pa
     found = analyse(tmp_path, text, becomes="m", landmark=3)
     assert found.becomings[0].times == {"A": 2.0}
     assert not any(item.reason for item in found.findings)
+
+
+def test_a_group_without_any_value_is_told_and_the_rest_goes_on(tmp_path: Path) -> None:
+    text = "id,t,e,r,d,g\nA,5,1,,,1\nB,6,0,,,0\nC,7,1,7,1,NA\nD,8,0,8,0,\n"
+    found = analyse(tmp_path, text, lfs=True, group="g")
+    (of_os,), (of_lfs,) = (of_kind(found, name, "log_rank") for name in ("OS", "LFS"))
+    assert of_os.estimate is not None and of_os.estimate.n == 2
+    assert of_lfs.reason == "no patient has a value"
