@@ -19,7 +19,7 @@ from cytoflow_car.outcome.analysis import Becoming, Endpoint, Finding, Question,
 from cytoflow_car.outcome.follow_up import Covariate, FollowUp, SurvivalSetting
 from cytoflow_car.study.cells import nearest
 from cytoflow_car.study.outcome_figures import figures_of_file, write_figures
-from cytoflow_car.study.output_folder import refuse_results_folder
+from cytoflow_car.study.output_folder import refuse_results_folder, remove_former_landmarks
 from cytoflow_car.tables.columns import ADTTE, LANDMARK, STATISTICS, TV
 from cytoflow_car.tables.outcomes import (
     EndpointSource,
@@ -360,6 +360,7 @@ def write_outcome(
     }
     in_time = ("at", "person_time", "AVAL", "tstart", "tstop", "time")
     dictionary = dictionary_frame(tables, dict.fromkeys(in_time, unit))
+    remove_former_landmarks(out)
     for name, (frame, _, _) in frames.items():
         write_csv(frame, out / name)
     write_csv(dictionary, out / "dictionary.csv")

@@ -1,4 +1,4 @@
-"""Where tables may be written."""
+"""Where tables may be written, and what must not stay there."""
 
 from __future__ import annotations
 
@@ -22,3 +22,13 @@ def refuse_results_folder(out: Path) -> None:
                 where=f"--out {out.name}",
                 expected="a folder beside it",
             )
+
+
+def remove_former_landmarks(out: Path) -> None:
+    """Remove tables and figures of landmarks that an earlier ``outcome`` wrote into a folder.
+
+    Their names say the time, so that those of other landmarks would stay beside the new ones.
+    """
+    for pattern in ("landmark_[0-9]*.csv", "figures/*_landmark_[0-9]*.*"):
+        for path in out.glob(pattern):
+            path.unlink()

@@ -198,3 +198,20 @@ def test_a_group_without_any_value_is_told_and_the_rest_goes_on(tmp_path: Path) 
     (of_os,), (of_lfs,) = (of_kind(found, name, "log_rank") for name in ("OS", "LFS"))
     assert of_os.estimate is not None and of_os.estimate.n == 2
     assert of_lfs.reason == "no patient has a value"
+
+
+def test_landmarks_of_an_earlier_command_do_not_stay(tmp_path: Path) -> None:
+    text = "id,t,e,m\nA,5,1,2\nB,6,1,\nC,9,0,1\n"
+    asked = (*OS, "--becomes", "x=m", "--landmark")
+    assert run(tmp_path, text, *asked, "3").exit_code == 0
+    out = tmp_path / "out"
+    assert (out / "landmark_3.csv").is_file()
+    (out / "landmark_notes.csv").write_text("mine\n", encoding="utf-8")
+    figure = out / "figures" / "os_landmark_3_x.svg"
+    figure.touch()
+    assert run(tmp_path, text, *asked, "2.5").exit_code == 0
+    assert {path.name for path in out.glob("landmark_*")} == {
+        "landmark_2.5.csv",
+        "landmark_notes.csv",
+    }
+    assert not figure.exists()
