@@ -2,13 +2,47 @@
 
 from __future__ import annotations
 
+import math
+import re
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 import click
+from click.core import ParameterSource
 
 if TYPE_CHECKING:
     from cytoflow_car.outcome.analysis import Finding
+
+_Name = TypeVar("_Name")
+_Meaning = TypeVar("_Meaning")
+#: Parameters that say nothing of a run, with their options.
+_OF_TABLES = {
+    "who": "--id",
+    "unit": "--unit",
+    "endpoints": "--endpoint",
+    "groups": "--group",
+    "becomings": "--becomes",
+    "leave_out": "--leave-out",
+    "allow_immortal_time": "--allow-immortal-time",
+}
+
+
+def _check_times(
+    context: click.Context, parameter: click.Parameter, times: tuple[float, ...]
+) -> tuple[float, ...]:
+    for time in times:
+        if not (math.isfinite(time) and time > 0):
+            raise click.BadParameter(f"{time:g} is not a time above 0")
+    return times
+
+
+def _check_expression(context: click.Context, parameter: click.Parameter, text: str) -> str:
+    try:
+        re.compile(text)
+    except re.error as fault:
+        raise click.BadParameter(f"{text!r} is not a regular expression ({fault})") from None
+    return text
 
 
 @click.command()
@@ -56,11 +90,26 @@ if TYPE_CHECKING:
     help="Column of the time at which a patient became something, empty for never; again for more.",
 )
 @click.option(
-    "--leave-out", default="", help="Regular expression: patients that it is found in are left out."
+    "--leave-out",
+    default="",
+    callback=_check_expression,
+    help="Regular expression: patients that it is found in are left out.",
 )
-@click.option("--at", "times", multiple=True, type=float, help="Time of survival; again for more.")
 @click.option(
-    "--landmark", "landmarks", multiple=True, type=float, help="Landmark; again for more."
+    "--at",
+    "times",
+    multiple=True,
+    type=float,
+    callback=_check_times,
+    help="Time of survival, in the unit; again for more.",
+)
+@click.option(
+    "--landmark",
+    "landmarks",
+    multiple=True,
+    type=float,
+    callback=_check_times,
+    help="Landmark, in the unit; again for more.",
 )
 @click.option(
     "--allow-immortal-time",
@@ -68,7 +117,9 @@ if TYPE_CHECKING:
     help="Also group by what was known only after the origin. These estimates are biased, and say "
     "so.",
 )
+@click.pass_context
 def outcome(
+    context: click.Context,
     source: Path,
     out: Path,
     study: Path | None,
@@ -90,8 +141,9 @@ def outcome(
     if source.is_dir():
         from cytoflow_car.study.cohort_outcome import summarise_cohort, write_cohort
 
-        if endpoints or groups or becomings:
-            raise click.UsageError("--endpoint, --group and --becomes are for a table")
+        for name, option in _OF_TABLES.items():
+            if context.get_parameter_source(name) is not ParameterSource.DEFAULT:
+                raise click.UsageError(f"{option} is for a table")
         unit = "days"
         cohort = summarise_cohort(source, study, times=times, landmarks=landmarks or None)
         write_cohort(cohort, out)
@@ -104,13 +156,15 @@ def outcome(
     else:
         from cytoflow_car.study.outcome_file import ColumnsOfOutcome, analyse_file, write_outcome
 
+        if study is not None:
+            raise click.UsageError("--study is for a run")
         if not endpoints:
             raise click.UsageError("a table needs --endpoint CODE=TIME:EVENT")
         columns = ColumnsOfOutcome(
             who,
-            dict(_endpoint(item) for item in endpoints),
-            dict(_group(item) for item in groups),
-            dict(_pair(item, "--becomes", "NAME=COLUMN") for item in becomings),
+            _each_once("--endpoint", endpoints, _endpoint),
+            _each_once("--group", groups, _group),
+            _each_once("--becomes", becomings, _becoming),
             leave_out,
         )
         table = analyse_file(
@@ -122,10 +176,12 @@ def outcome(
         )
         write_outcome(table, out, source=source, unit=unit, landmarks=landmarks)
         found = table.findings
-        for name, rows in table.left_out.items():
-            if rows:
-                numbers = ", ".join(map(str, rows))
-                click.echo(f"left out of {name}, without time or event: rows {numbers}", err=True)
+        for own in table.endpoints:
+            if rows := ", ".join(map(str, table.left_out[own.name])):
+                click.echo(f"left out of {own.name}, without time or event: rows {rows}", err=True)
+                if all(item.event for item in own.follow_ups):
+                    told = "every other row has the event: write 0 for none, empty is unknown"
+                    click.echo(told, err=True)
     for finding in found:
         click.echo(describe(finding, unit))
     biased = [item for item in found if item.is_biased and item.kind != "events"]
@@ -166,6 +222,18 @@ def _ratio(number: float) -> str:
     return f"{number:.3f}" if number < 10_000 else f"{number:.4g}"
 
 
+def _each_once(
+    option: str, texts: tuple[str, ...], read: Callable[[str], tuple[_Name, _Meaning]]
+) -> dict[_Name, _Meaning]:
+    found: dict[_Name, _Meaning] = {}
+    for text in texts:
+        name, meaning = read(text)
+        if name in found:
+            raise click.UsageError(f"{option} {text!r}: what it names is given twice")
+        found[name] = meaning
+    return found
+
+
 def _endpoint(text: str) -> tuple[str, tuple[tuple[str, ...], str]]:
     name, columns = _pair(text, "--endpoint", "CODE=TIME[+TIME]:EVENT")
     times, colon, event = columns.partition(":")
@@ -178,9 +246,16 @@ def _group(text: str) -> tuple[tuple[str, str], float]:
     named, at, time = text.partition("@")
     column, _, value = named.partition("=")
     try:
-        return (column, value), float(time) if at else 0.0
+        known_at = float(time) if at else 0.0
     except ValueError:
-        raise click.UsageError(f"--group {text!r} is not COLUMN[=VALUE][@TIME]") from None
+        known_at = math.nan
+    if not (column and math.isfinite(known_at)):
+        raise click.UsageError(f"--group {text!r} is not COLUMN[=VALUE][@TIME]")
+    return (column, value), known_at
+
+
+def _becoming(text: str) -> tuple[str, str]:
+    return _pair(text, "--becomes", "NAME=COLUMN")
 
 
 def _pair(text: str, option: str, form: str) -> tuple[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
 
@@ -129,6 +130,13 @@ def test_an_empty_event_is_unknown(tmp_path: Path) -> None:
     assert found.left_out == {"OS": (3, 5, 6)}
 
 
+def test_where_every_row_that_counts_has_the_event_it_is_told(tmp_path: Path) -> None:
+    done = run(tmp_path, "id,t,e\nA,5,1\nB,6,\nC,7,\n", *OS)
+    assert done.exit_code == 0
+    assert "left out of OS, without time or event: rows 3, 4" in done.output
+    assert "every other row has the event: write 0 for none, empty is unknown" in done.output
+
+
 @pytest.mark.parametrize(
     ("told", "event"),
     [("1.0", "e"), ("1", "e"), ("TRUE", "e"), ("Yes", "e"), ("0.0", ""), ("0", ""), ("no", "")],
@@ -200,6 +208,54 @@ def test_a_group_without_any_value_is_told_and_the_rest_goes_on(tmp_path: Path) 
     assert of_lfs.reason == "no patient has a value"
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--leave-out", "("), "'(' is not a regular expression"),
+        (("--at", "nan"), "nan is not a time above 0"),
+        (("--at", "-3"), "-3 is not a time above 0"),
+        (("--at", "inf"), "inf is not a time above 0"),
+        (("--landmark", "-1"), "-1 is not a time above 0"),
+        (("--landmark", "0"), "0 is not a time above 0"),
+        (("--endpoint", "OS=t:g"), "--endpoint 'OS=t:g': what it names is given twice"),
+        (("--group", "g@12", "--group", "g@0"), "--group 'g@0': what it names is given twice"),
+        (("--becomes", "x=m", "--becomes", "x=g"), "--becomes 'x=g': what it names is given twice"),
+        (("--group", "g=1", "--group", "g=0@5"), "column g: groups of it are known at two times"),
+        (("--group", "g@nan"), "--group 'g@nan' is not COLUMN[=VALUE][@TIME]"),
+        (("--study", "."), "--study is for a run"),
+    ],
+)
+def test_options_that_cannot_be_meant_are_faults_of_usage(
+    tmp_path: Path, options: tuple[str, ...], said: str
+) -> None:
+    done = run(tmp_path, "id,t,e,g,m\nA,5,1,0,2\nB,6,0,1,\n", *OS, *options)
+    assert done.exit_code == 2
+    assert said in done.output
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        ("--id", "id"),
+        ("--unit", "days"),
+        ("--endpoint", "OS=t:e"),
+        ("--group", "g"),
+        ("--becomes", "x=m"),
+        ("--leave-out", "A"),
+        ("--allow-immortal-time",),
+    ],
+)
+def test_an_option_for_tables_is_no_option_for_a_run(
+    tmp_path: Path, option: tuple[str, ...]
+) -> None:
+    done = CliRunner().invoke(
+        cli, ["outcome", str(tmp_path), "--out", str(tmp_path / "out"), *option]
+    )
+    assert done.exit_code == 2
+    assert f"{option[0]} is for a table" in done.output
+
+
 def test_landmarks_of_an_earlier_command_do_not_stay(tmp_path: Path) -> None:
     text = "id,t,e,m\nA,5,1,2\nB,6,1,\nC,9,0,1\n"
     asked = (*OS, "--becomes", "x=m", "--landmark")
@@ -215,3 +271,10 @@ def test_landmarks_of_an_earlier_command_do_not_stay(tmp_path: Path) -> None:
         "landmark_notes.csv",
     }
     assert not figure.exists()
+
+
+def test_times_are_told_with_their_unit(tmp_path: Path) -> None:
+    done = run(tmp_path, "id,t,e\nA,5,1\nB,6,0\n", *OS, "--at", "5.5", "--unit", "days")
+    assert "OS survival all at 5.5 days:" in done.output
+    dictionary = pd.read_csv(tmp_path / "out" / "dictionary.csv").set_index(["file", "column"])
+    assert dictionary.loc[("statistics.csv", "at"), "unit"] == "days"
