@@ -200,6 +200,25 @@ def test_what_became_of_a_patient_whose_row_is_left_out_is_not_used(tmp_path: Pa
     assert not any(item.reason for item in found.findings)
 
 
+def test_endpoints_may_follow_other_patients(tmp_path: Path) -> None:
+    # D is in neither endpoint, B in OS only.
+    text = "id,t,e,r,d,m\nA,5,1,4,1,2\nB,6,1,,,1\nC,7,0,7,0,\nD,,1,,,3\n"
+    done = run(tmp_path, text, *BOTH, "--becomes", "x=m", "--landmark", "3", "--landmark", "6.5")
+    assert done.exit_code == 0, done.output
+    tables = {path.name: pd.read_csv(path) for path in (tmp_path / "out").glob("*.csv")}
+    became = tables["tv.csv"].query("x == 1")
+    assert list(zip(became["paramcd"], became["id"], strict=True)) == [
+        ("OS", "A"),
+        ("OS", "B"),
+        ("LFS", "A"),
+    ]
+    landmark = tables["landmark_3.csv"]
+    assert landmark[landmark["paramcd"] == "LFS"].set_index("id")["x"].to_dict() == {"A": 1, "C": 0}
+    assert list(tables["landmark_6.5.csv"]["id"]) == ["C", "C"]
+    reasons = tables["statistics.csv"]["reason"].dropna()
+    assert not reasons.str.contains("without follow-up").any()
+
+
 def test_a_group_without_any_value_is_told_and_the_rest_goes_on(tmp_path: Path) -> None:
     text = "id,t,e,r,d,g\nA,5,1,,,1\nB,6,0,,,0\nC,7,1,7,1,NA\nD,8,0,8,0,\n"
     found = analyse(tmp_path, text, lfs=True, group="g")
