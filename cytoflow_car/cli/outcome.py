@@ -139,6 +139,7 @@ def outcome(
     """
     found: tuple[Finding, ...]
     if source.is_dir():
+        from cytoflow_car.study.check import find_patients_without_specimen
         from cytoflow_car.study.cohort_outcome import summarise_cohort, write_cohort
 
         for name, option in _OF_TABLES.items():
@@ -146,7 +147,9 @@ def outcome(
                 raise click.UsageError(f"{option} is for a table")
         unit = "days"
         cohort = summarise_cohort(source, study, times=times, landmarks=landmarks or None)
-        write_cohort(cohort, out)
+        for warning in find_patients_without_specimen(cohort.study):
+            click.echo(f"{warning.where}: {warning.message}", err=True)
+        undrawn = write_cohort(cohort, out)
         found = cohort.findings
         reasons: dict[tuple[str, str], list[str]] = {}
         for item in cohort.left_out:
@@ -174,7 +177,7 @@ def outcome(
             landmarks=landmarks,
             allow_immortal_time=allow_immortal_time,
         )
-        write_outcome(table, out, source=source, unit=unit, landmarks=landmarks)
+        undrawn = write_outcome(table, out, source=source, unit=unit, landmarks=landmarks)
         found = table.findings
         for own in table.endpoints:
             if rows := ", ".join(map(str, table.left_out[own.name])):
@@ -182,6 +185,8 @@ def outcome(
                 if all(item.event for item in own.follow_ups):
                     told = "every other row has the event: write 0 for none, empty is unknown"
                     click.echo(told, err=True)
+    for name, why in undrawn:
+        click.echo(f"figure {name} is not drawn: {why}", err=True)
     for finding in found:
         click.echo(describe(finding, unit))
     biased = [item for item in found if item.is_biased and item.kind != "events"]

@@ -25,7 +25,7 @@ from cytoflow_car.study.endpoints import (
     primary_rule,
 )
 from cytoflow_car.study.outcome_figures import figures_of_cohort, write_figures
-from cytoflow_car.study.output_folder import refuse_results_folder
+from cytoflow_car.study.output_folder import refuse_results_folder, remove_former_landmarks
 from cytoflow_car.study.patient_rows import (
     Row,
     adcp_rows,
@@ -52,13 +52,14 @@ from cytoflow_car.tables.columns import (
 )
 from cytoflow_car.tables.outcomes import (
     EndpointSource,
+    Frames,
     adtte_frame,
-    dictionary_frame,
     landmark_frame,
     statistics_frame,
     tv_frame,
+    write_frames,
 )
-from cytoflow_car.tables.write import to_frame, write_csv
+from cytoflow_car.tables.write import to_frame
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,7 +79,7 @@ class CohortOutcome:
     endpoints: tuple[Endpoint, ...]
     becomings: tuple[Becoming, ...]
     findings: tuple[Finding, ...]
-    frames: Mapping[str, tuple[pd.DataFrame, Mapping[str, str], str]]
+    frames: Frames
     left_out: tuple[LeftOut, ...]
     question: Question
     histograms: pd.DataFrame
@@ -270,14 +271,9 @@ def write_cohort(found: CohortOutcome, out: Path) -> list[tuple[str, str]]:
         `out` lies in a results folder.
     """
     refuse_results_folder(out)
+    remove_former_landmarks(out)
     out.mkdir(parents=True, exist_ok=True)
-    tables = {
-        name: (list(map(str, frame.columns)), meanings, source)
-        for name, (frame, meanings, source) in found.frames.items()
-    }
-    for name, (frame, _, _) in found.frames.items():
-        write_csv(frame, out / name)
-    write_csv(dictionary_frame(tables, OUTCOME_UNITS), out / "dictionary.csv")
+    write_frames(found.frames, OUTCOME_UNITS, out)
     record = {
         "cytoflow_car": metadata.version("cytoflow-car"),
         "unit": "days",

@@ -24,13 +24,12 @@ from cytoflow_car.tables.columns import ADTTE, LANDMARK, STATISTICS, TV
 from cytoflow_car.tables.outcomes import (
     EndpointSource,
     adtte_frame,
-    dictionary_frame,
     landmark_frame,
     statistics_frame,
     tv_frame,
+    write_frames,
 )
 from cytoflow_car.tables.read import read_table
-from cytoflow_car.tables.write import write_csv
 
 TimeUnit = Literal["days", "months"]
 #: What R writes for a value that is not known.
@@ -333,8 +332,12 @@ def _times(
 
 def write_outcome(
     found: OutcomeOfFile, out: Path, *, source: Path, unit: TimeUnit, landmarks: Sequence[float]
-) -> None:
+) -> list[tuple[str, str]]:
     """Write ``statistics.csv``, ``adtte.csv``, ``tv.csv``, landmarks, dictionary, figures, record.
+
+    Returns
+    -------
+    Name of each figure that could not be drawn, and why.
 
     Raises
     ------
@@ -354,16 +357,9 @@ def write_outcome(
     for at in landmarks:
         frame = landmark_frame(found.endpoints, found.becomings, at)
         frames[f"landmark_{at:g}.csv"] = (frame, LANDMARK | own, source.name)
-    tables = {
-        name: (list(map(str, frame.columns)), meanings, origin)
-        for name, (frame, meanings, origin) in frames.items()
-    }
     in_time = ("at", "person_time", "AVAL", "tstart", "tstop", "time")
-    dictionary = dictionary_frame(tables, dict.fromkeys(in_time, unit))
     remove_former_landmarks(out)
-    for name, (frame, _, _) in frames.items():
-        write_csv(frame, out / name)
-    write_csv(dictionary, out / "dictionary.csv")
+    write_frames(frames, dict.fromkeys(in_time, unit), out)
     record = {
         "cytoflow_car": metadata.version("cytoflow-car"),
         "source_sha256": hash_file(source),
@@ -372,5 +368,5 @@ def write_outcome(
         "landmarks": list(landmarks),
         "rows_left_out": {name: list(numbers) for name, numbers in found.left_out.items()},
     }
-    write_figures(figures_of_file(found, unit), out / "figures")
     (out / "outcome.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    return write_figures(figures_of_file(found, unit), out / "figures")

@@ -27,8 +27,11 @@ def refuse_results_folder(out: Path) -> None:
 def remove_former_landmarks(out: Path) -> None:
     """Remove tables and figures of landmarks that an earlier ``outcome`` wrote into a folder.
 
-    Their names say the time, so that those of other landmarks would stay beside the new ones.
+    Their names say the time, so that those of other landmarks would stay beside the new ones. A
+    folder without an ``outcome.json`` is somebody else's.
     """
+    if not (out / "outcome.json").is_file():
+        return
     for pattern in ("landmark_[0-9]*.csv", "figures/*_landmark_[0-9]*.*"):
         for path in out.glob(pattern):
             path.unlink()

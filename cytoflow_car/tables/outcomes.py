@@ -6,13 +6,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from math import floor
+from pathlib import Path
 
 import pandas as pd
 
 from cytoflow_car.outcome.analysis import Becoming, Endpoint, Finding
 from cytoflow_car.outcome.time_dependent import RiskTable, build_rows, take_landmark
 from cytoflow_car.tables.columns import ADTTE, DICTIONARY, LANDMARK, STATISTICS, TV
-from cytoflow_car.tables.write import to_frame
+from cytoflow_car.tables.write import to_frame, write_csv
 
 Row = dict[str, object]
 
@@ -182,26 +183,27 @@ def landmark_frame(
     return to_frame(rows, [*LANDMARK, *names]).astype(dict.fromkeys(names, "Int64"))
 
 
-def dictionary_frame(
-    tables: Mapping[str, tuple[Sequence[str], Mapping[str, str], str]], units: Mapping[str, str]
-) -> pd.DataFrame:
-    """Return the data dictionary: every column of every table.
+#: By file name a table, what its columns mean, and where they come from.
+Frames = Mapping[str, tuple[pd.DataFrame, Mapping[str, str], str]]
+
+
+def write_frames(frames: Frames, units: Mapping[str, str], out: Path) -> None:
+    """Write tables, and ``dictionary.csv`` of all their columns.
 
     Parameters
     ----------
-    tables
-        By file, its columns, what they mean, and where they come from.
     units
         By column.
     """
-    return to_frame(_dictionary_rows(tables, units), list(DICTIONARY))
+    for name, (frame, _, _) in frames.items():
+        write_csv(frame, out / name)
+    dictionary = to_frame(_dictionary_rows(frames, units), list(DICTIONARY))
+    write_csv(dictionary, out / "dictionary.csv")
 
 
-def _dictionary_rows(
-    tables: Mapping[str, tuple[Sequence[str], Mapping[str, str], str]], units: Mapping[str, str]
-) -> Iterator[Row]:
-    for file, (columns, meanings, source) in tables.items():
-        for column in columns:
+def _dictionary_rows(frames: Frames, units: Mapping[str, str]) -> Iterator[Row]:
+    for file, (frame, meanings, source) in frames.items():
+        for column in map(str, frame.columns):
             yield {
                 "file": file,
                 "column": column,
