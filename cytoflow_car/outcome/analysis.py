@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Literal
+from typing import Literal, Self
 
 from cytoflow_car.errors import OutcomeError
 from cytoflow_car.outcome.cox import Penalty, fit_cox, fit_cox_time_dependent
@@ -54,10 +54,8 @@ class Becoming:
 
     Attributes
     ----------
-    times
-        By patient, when it was known first; a patient who never does is left out.
     changes
-        From 0 to 1, and back where that is told; without them at each patient's time for good.
+        From 0 to 1 when it was known, and back where it was lost again.
     unmeasured
         Patients of whom nobody knows; they count as not having become it.
     never_lost
@@ -65,16 +63,19 @@ class Becoming:
     """
 
     name: str
-    times: Mapping[str, float]
-    changes: tuple[Change, ...] = ()
+    changes: tuple[Change, ...]
     unmeasured: frozenset[str] = frozenset()
     never_lost: frozenset[str] = frozenset()
 
+    @classmethod
+    def for_good(cls, name: str, times: Mapping[str, float]) -> Self:
+        """Return what is never lost again, by the patients' times."""
+        return cls(name, tuple(Change(who, name, time, 1.0) for who, time in times.items()))
+
     def changes_of(self, follow_ups: Iterable[FollowUp]) -> tuple[Change, ...]:
         """Return the changes of the patients who are followed."""
-        once = tuple(Change(who, self.name, time, 1.0) for who, time in self.times.items())
         followed = {item.patient_id for item in follow_ups}
-        return tuple(item for item in self.changes or once if item.patient_id in followed)
+        return tuple(item for item in self.changes if item.patient_id in followed)
 
 
 @dataclass(frozen=True, slots=True)

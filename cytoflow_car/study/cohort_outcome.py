@@ -155,7 +155,7 @@ def summarise_cohort(
     becomings = tuple(becomings_of(study, patients, courses))
     groups = tuple(groups_of(study, patients))
     # What nobody became cannot be analysed, but stands in the tables.
-    became = tuple(item for item in becomings if item.times)
+    became = tuple(item for item in becomings if item.changes)
     asked = Question(tuple(times), tuple(landmarks), groups, became)
     findings = (
         *(finding for item in survival for finding in analyse_endpoint(item, asked, setting)),

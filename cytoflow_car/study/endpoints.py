@@ -170,7 +170,6 @@ def _becoming(
     states = {patient: found[patient].state for patient in origins if patient in found}
     return Becoming(
         name,
-        {item.patient_id: item.time for item in reversed(changes) if item.value},
         tuple(changes),
         frozenset(
             patient

@@ -274,7 +274,7 @@ class _Curves:
         """Return who was still followed, by what they had become; empty where it cannot be."""
         start = {person.patient_id: 0.0 for person in follow_ups}
         try:
-            found = take_landmark(follow_ups, start, item.changes, item.name, at)
+            found = take_landmark(follow_ups, start, item.changes_of(follow_ups), item.name, at)
             groups, _ = split(found.follow_ups, found.covariate, allow_immortal_time=False)
         except OutcomeError:
             # The statistics say why.

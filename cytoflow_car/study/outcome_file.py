@@ -141,7 +141,7 @@ def analyse_file(
         for (name, value), at in columns.groups.items()
     )
     becomings = tuple(
-        Becoming(name, dict(_times(followed, columns.id, column, faults)))
+        Becoming.for_good(name, dict(_times(followed, columns.id, column, faults)))
         for name, column in columns.becomings.items()
     )
     if faults:

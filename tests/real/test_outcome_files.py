@@ -133,6 +133,13 @@ def test_a_foreign_cohort_is_read_as_it_is(data_folder: Path, tmp_path: Path) ->
     assert float(one(found, analysis="cox")["estimate"]) > 10
 
 
+def test_every_figure_of_the_letter_is_drawn(letter: tuple[str, pd.DataFrame, Path]) -> None:
+    drawn = {path.name for path in (letter[2] / "figures").iterdir()}
+    names = ("lfs", "os", "lfs_by_group_1", "os_by_group_1", "lfs_landmark_6_ig_recovery",
+             "lfs_incidence_landmark_6_ig_recovery", "os_landmark_6_ig_recovery")  # fmt: skip
+    assert drawn == {f"{name}{ending}" for name in names for ending in (".svg", ".png")}
+
+
 def test_the_tables_load_in_r_as_they_are(letter: tuple[str, pd.DataFrame, Path]) -> None:
     program = shutil.which("Rscript")
     if program is None:

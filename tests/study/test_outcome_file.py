@@ -62,7 +62,7 @@ def test_a_row_that_is_left_out_says_nothing_of_its_patient(tmp_path: Path) -> N
     assert rows_of(found, "OS") == {"A": 2, "B": 4, "C": 5}
     assert found.left_out == {"OS": (3,)}
     assert found.question.groups[0].values == {"A": 1.0, "B": 0.0, "C": 0.0}
-    assert found.becomings[0].times == {"A": 2.0}
+    assert [(item.patient_id, item.time) for item in found.becomings[0].changes] == [("A", 2.0)]
 
 
 # Of patient A one row is followed for OS, the other one for LFS.
@@ -76,7 +76,7 @@ def test_a_value_is_taken_from_any_row_that_is_followed(
     text = TWO_ROWS.format(*cells)
     found = analyse(tmp_path, text, lfs=True, group="g", becomes="m")
     assert found.question.groups[0].values == {"A": 1.0, "B": 0.0}
-    assert found.becomings[0].times == {"A": 2.0}
+    assert [(item.patient_id, item.time) for item in found.becomings[0].changes] == [("A", 2.0)]
     assert (rows_of(found, "OS")["A"], rows_of(found, "LFS")["A"]) == (2, 3)
 
 
@@ -196,7 +196,7 @@ def test_with_its_time_such_a_group_meets_the_usual_guard(tmp_path: Path) -> Non
 def test_what_became_of_a_patient_whose_row_is_left_out_is_not_used(tmp_path: Path) -> None:
     text = "id,t,e,m\nA,5,1,2\nB,6,1,\nC,,1,3\n"
     found = analyse(tmp_path, text, becomes="m", landmark=3)
-    assert found.becomings[0].times == {"A": 2.0}
+    assert [(item.patient_id, item.time) for item in found.becomings[0].changes] == [("A", 2.0)]
     assert not any(item.reason for item in found.findings)
 
 
