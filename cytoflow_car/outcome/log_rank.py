@@ -88,8 +88,8 @@ def compare_groups(
     tested = {label for _, label, _ in at_risk}
     if len(tested) < 2:
         raise OutcomeError(
-            f"{len(groups)} groups of {group.name!r} with {len(events)} events, "
-            f"{len(tested)} of them at risk at one",
+            f"{len(events)} events, at which {len(tested)} of {len(groups)} groups of "
+            f"{group.name!r} were at risk",
             expected="two groups at risk at an event",
         )
     if len(at_risk) == events.count(first):

@@ -141,7 +141,7 @@ def _patients(run: RunContents) -> Iterator[Content]:
                     for n in (1, 2)
                     for cell in (_peak(line, n), _persistence(line, n))
                 ),
-                line["csf_car_t"] or "not looked for",
+                line["csf_car_t"] or "not known",
                 *(Cell(_recovery(line, antigen), "some") for antigen in ("cd19", "cd22")),
                 Cell(_mrd(line), "some"),
                 *(_antigen(line, antigen) for antigen in ("cd19", "cd22")),

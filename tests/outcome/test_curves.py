@@ -124,7 +124,7 @@ def test_groups_that_were_never_at_risk_have_no_degree_of_freedom() -> None:
     assert (1, expected.chi2, expected.p_value) == (found.degrees, found.chi2, found.p_value)
     assert ("NEVER_AT_RISK:2", "FEW_EVENTS") == found.flags and 3 == len(found.groups)
     arms = dict.fromkeys(times, "later") | {"P7": "early", "P8": "early"}
-    with pytest.raises(OutcomeError, match="6 events, 1 of them at risk at one"):
+    with pytest.raises(OutcomeError, match="6 events, at which 1 of 2 groups"):
         compare_groups([*follow_ups, *early], Covariate("arm", arms, known_at=0.0))
 
 
