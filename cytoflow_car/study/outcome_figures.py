@@ -3,26 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from cytoflow_car.errors import CytoflowCarError, OutcomeError
-from cytoflow_car.outcome.analysis import Becoming, Endpoint, Question
-from cytoflow_car.outcome.curves import (
-    Curve,
-    cumulative_incidence,
-    kaplan_meier,
-    kaplan_meier_by,
-)
-from cytoflow_car.outcome.follow_up import Covariate, FollowUp, split
-from cytoflow_car.outcome.log_rank import compare_groups
+from cytoflow_car.errors import CytoflowCarError
+from cytoflow_car.outcome.analysis import Endpoint
 from cytoflow_car.outcome.recovery import Recovery
-from cytoflow_car.outcome.time_dependent import take_landmark
 from cytoflow_car.outcome.timeline import (
     InfusionDay,
     MrdResult,
@@ -31,7 +21,9 @@ from cytoflow_car.outcome.timeline import (
     lay_timeline,
 )
 from cytoflow_car.study.courses import recoveries_of
+from cytoflow_car.study.endpoints import primary_rule
 from cytoflow_car.study.records import PatientFacts
+from cytoflow_car.study.survival_figures import Drawing, SurvivalFigures
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -40,19 +32,12 @@ if TYPE_CHECKING:
     from cytoflow_car.study.outcome_file import OutcomeOfFile
     from cytoflow_car.study.records import SheetRow, Study
 
-#: Name of a figure, and what draws it: None where there is nothing to draw.
-Drawing = tuple[str, Callable[[], "Figure | None"]]
-
 _ENDINGS = (".svg", ".png")
 _UNTOLD = ("INDETERMINATE", "INSUFFICIENT", "EMPTY_PARENT", "NOT_DONE", "FAILED")
 #: Of fewer patients a correlation says nothing.
 _LEAST_CORRELATED = 4
 #: Of fewer blasts a histogram says nothing.
 _LEAST_BLASTS = 50
-#: So many patients are named in a note; more are counted.
-_MOST_NAMED = 8
-_RECOVERIES = {"TTBCR": "CD19+ B cells of marrow", "TTIGR": "immunoglobulins"}
-_OUTCOMES = {"LFS": "Leukemia-free survival", "OS": "Overall survival"}
 _LOST = {
     "LOSS": "loss", "PARTIAL_LOSS": "partial loss", "DOWN": "down", "UNCHANGED": "kept",
     "GAIN": "kept",
@@ -85,7 +70,9 @@ def write_figures(drawings: Iterable[Drawing], folder: Path) -> list[tuple[str, 
 def figures_of_file(found: OutcomeOfFile, unit: str) -> Iterator[Drawing]:
     """Yield the curves of a table: of all patients, of its groups, and from its landmarks."""
     for endpoint in found.endpoints:
-        yield from _Curves(endpoint, found.question, unit, "the origin").drawings(found.becomings)
+        yield from SurvivalFigures(endpoint, found.question, unit, "the origin").drawings(
+            found.becomings
+        )
 
 
 def figures_of_cohort(found: CohortOutcome) -> Iterator[Drawing]:
@@ -93,13 +80,17 @@ def figures_of_cohort(found: CohortOutcome) -> Iterator[Drawing]:
     origin = f"infusion {found.study.definitions.survival_origin}"
     end = max((item.time for own in found.endpoints for item in own.follow_ups), default=0.0)
     words = _plain_words(found.study)
+    rule = primary_rule(found.study.definitions)
+    recovered = {"TTIGR": "immunoglobulins"}
+    if rule is not None:
+        recovered["TTBCR"] = f"{_named(rule.measurement)} cells of marrow"
     for endpoint in found.endpoints:
-        curves = _Curves(endpoint, found.question, "days", origin, words, end)
-        if endpoint.name in _RECOVERIES:
-            note = f"Recovery of {_RECOVERIES[endpoint.name]}, as study.toml defines it."
+        curves = SurvivalFigures(endpoint, found.question, "days", origin, words, end)
+        if endpoint.name in recovered:
+            note = f"Recovery of {recovered[endpoint.name]}, as study.toml defines it."
             yield endpoint.name.lower(), partial(curves.incidence, "recovery", (note,))
         else:
-            notes = tuple(_transplant_note(found.study, endpoint))
+            notes = tuple(_transplant_note(endpoint))
             yield from curves.drawings(found.becomings, notes)
     yield "expansion", partial(_expansion, found)
     yield "b_cells", partial(_b_cells, found)
@@ -127,168 +118,11 @@ def _named(measurement: str) -> str:
     return f"{antigen.upper()}+ B" if antigen else measurement
 
 
-def _transplant_note(study: Study, endpoint: Endpoint) -> Iterator[str]:
+def _transplant_note(endpoint: Endpoint) -> Iterator[str]:
     """Yield that transplants end follow-up, where some did."""
-    if study.definitions.transplant == "ignore":
-        return
-    number = study.definitions.survival_origin
-    origins = {
-        item.patient_id: item.day or 0.0 for item in study.infusions if item.number == number
-    }
-    n = 0
-    for item in endpoint.follow_ups:
-        day = study.patients[item.patient_id].days.get("transplant")
-        at_end = day is not None and day - origins.get(item.patient_id, 0.0) == item.time
-        n += at_end and item.event in ("", "transplant")
+    n = sum("transplant" in (item.event, item.ended_by) for item in endpoint.follow_ups)
     if n:
         yield f"Transplantation censored (n = {n})."
-
-
-@dataclass(frozen=True, slots=True)
-class _Curves:
-    """The curves of one endpoint.
-
-    Attributes
-    ----------
-    words
-        Names of groups and becomings as they are written; others stand as they are.
-    end
-        Of all follow-up; 0 for that of the endpoint.
-    """
-
-    endpoint: Endpoint
-    question: Question
-    unit: str
-    origin: str
-    words: Mapping[str, str] = field(default_factory=dict)
-    end: float = 0.0
-
-    def drawings(
-        self, becomings: Iterable[Becoming], notes: Sequence[str] = ()
-    ) -> Iterator[Drawing]:
-        """Yield survival: of all, of groups, and from landmarks, and what competes."""
-        name = self.endpoint.name.lower()
-        yield name, partial(self._survival, notes)
-        if self._events & self.endpoint.competing:
-            yield f"{name}_competing", partial(self.incidence, self._main)
-        for number, group in enumerate(self.question.groups, start=1):
-            yield f"{name}_by_group_{number}", partial(self._by_group, group, notes)
-        for item in becomings:
-            for at in self.question.landmarks:
-                yield (
-                    f"{name}_landmark_{at:g}_{item.name}",
-                    partial(self._landmark, item, at, notes),
-                )
-                if self.endpoint.name == "LFS":
-                    yield (
-                        f"{name}_incidence_landmark_{at:g}_{item.name}",
-                        partial(self._incidence_from_landmark, item, at),
-                    )
-
-    @property
-    def _events(self) -> set[str]:
-        return {item.event for item in self.endpoint.follow_ups if item.event}
-
-    @property
-    def _main(self) -> str:
-        """The event whose incidence is drawn: relapse, else the first of the endpoint's own."""
-        own = sorted(self._events - self.endpoint.competing)
-        return "relapse" if "relapse" in own else next(iter(own), "")
-
-    def incidence(self, event: str, notes: Sequence[str] = ()) -> Figure | None:
-        """Draw the cumulative incidence of an event with every event that competes."""
-        return self._draw_incidence({"all": self.endpoint.follow_ups}, event, self.end, notes=notes)
-
-    def _draw_incidence(
-        self,
-        groups: Mapping[str, Sequence[FollowUp]],
-        event: str,
-        end: float,
-        landmark: float | None = None,
-        notes: Sequence[str] = (),
-    ) -> Figure | None:
-        from cytoflow_car.report import figures
-
-        happened = {item.event for own in groups.values() for item in own if item.event}
-        if event not in happened:
-            return None
-        curves = {
-            name: {label: cumulative_incidence(own, name) for label, own in groups.items()}
-            for name in happened
-        }
-        return figures.draw_cumulative_incidence(
-            curves[event],
-            competing=[curves[other] for other in sorted(happened - {event})],
-            unit=self.unit,
-            origin=self.origin,
-            landmark=landmark,
-            end=end,
-            notes=notes,
-        )
-
-    def _draw(self, curves: Mapping[str, Curve], notes: Sequence[str], **more: Any) -> Figure:
-        from cytoflow_car.report import figures
-
-        title = _OUTCOMES.get(self.endpoint.name, self.endpoint.name)
-        return figures.draw_survival(
-            curves, outcome=title, unit=self.unit, origin=self.origin, notes=notes, **more
-        )
-
-    def _survival(self, notes: Sequence[str]) -> Figure:
-        return self._draw({"all": kaplan_meier(self.endpoint.censored_at_competing)}, notes)
-
-    def _by_group(self, group: Covariate, notes: Sequence[str]) -> Figure | None:
-        follow_ups = self.endpoint.censored_at_competing
-        known = tuple(item for item in follow_ups if item.patient_id in group.values)
-        allowed = self.question.allow_immortal_time
-        try:
-            curves = kaplan_meier_by(known, group, allow_immortal_time=allowed)
-            test = compare_groups(known, group, allow_immortal_time=allowed)
-        except OutcomeError:
-            # The statistics say why there is none.
-            return None
-        if len(curves) > 4:
-            return None
-        named = {self._group(group.name, label): curve for label, curve in curves.items()}
-        left = [item.patient_id for item in follow_ups if item.patient_id not in group.values]
-        who = ", ".join(left) if len(left) <= _MOST_NAMED else f"{len(left)} patients"
-        missing = [f"Not known, and left out: {who}."] if left else []
-        return self._draw(named, [*notes, *missing], test=test)
-
-    def _landmark(self, item: Becoming, at: float, notes: Sequence[str]) -> Figure | None:
-        groups = self._from_landmark(self.endpoint.censored_at_competing, item, at)
-        if len(groups) < 2:
-            return None
-        curves = {name: kaplan_meier(own) for name, own in groups.items()}
-        return self._draw(curves, notes, landmark=at)
-
-    def _incidence_from_landmark(self, item: Becoming, at: float) -> Figure | None:
-        groups = self._from_landmark(self.endpoint.follow_ups, item, at)
-        if len(groups) < 2:
-            return None
-        return self._draw_incidence(groups, self._main, max(self.end - at, 0.0), at)
-
-    def _from_landmark(
-        self, follow_ups: Sequence[FollowUp], item: Becoming, at: float
-    ) -> dict[str, tuple[FollowUp, ...]]:
-        """Return who was still followed, by what they had become; empty where it cannot be."""
-        start = {person.patient_id: 0.0 for person in follow_ups}
-        try:
-            found = take_landmark(follow_ups, start, item.changes_of(follow_ups), item.name, at)
-            groups, _ = split(found.follow_ups, found.covariate, allow_immortal_time=False)
-        except OutcomeError:
-            # The statistics say why.
-            return {}
-        return {self._group(item.name, label): own for label, own in groups.items()}
-
-    def _group(self, name: str, label: float | str) -> str:
-        return f"{self.words.get(name, name)}: {_word(label)}"
-
-
-def _word(label: float | str) -> str:
-    if isinstance(label, str):
-        return label
-    return {0.0: "no", 1.0: "yes"}.get(label, f"{label:g}")
 
 
 def _expansion(found: CohortOutcome) -> Figure | None:
