@@ -27,7 +27,7 @@ from cytoflow_car.gating.placing import (
 from cytoflow_car.gating.summaries import control_quantile, count_above, quantile_limits
 from cytoflow_car.gating.thresholds import PRIOR_KEPT, OneMarker
 from cytoflow_car.model.events import Values
-from cytoflow_car.model.gate import Background, Gate, Placement, RectangleGate
+from cytoflow_car.model.gate import Background, BeyondCut, Gate, Placement, RectangleGate
 
 #: Negative events squeezed to a hundredth of the control's width are no drift of an instrument.
 LEAST_GAIN = 0.01
@@ -66,6 +66,9 @@ class ControlCut(OneMarker):
     least_events: int = 10_000
     preference: tuple[str, ...] = ("pre_infusion", "untransduced", "fmo", "isotype")
     when_missing: Literal["prior", "not_gated"] = "prior"
+    #: Far beyond the cut is what lies so many times as far as the cut from the control's median.
+    #: There is no background whose spread grew by a fifth, while positive cells are mostly there.
+    times_as_far: ClassVar[float] = 1.5
     #: Shares of the control beyond which a lowered cut may lie. The far tails of two specimens of
     #: different days are less alike than their bulk, so it does not go further down.
     shares_beyond: ClassVar[tuple[float, ...]] = (0.005, 0.01)
@@ -111,7 +114,24 @@ class ControlCut(OneMarker):
         drift = self._drift(parent, control)
         at = gate.lower[0] if drift is None else drift.to_control(gate.lower[0])
         n_above = count_above(control, at)
-        return Background(control.kind, control.sample_id, n_above, control.n_events, parent.name)
+        return Background(
+            control.kind,
+            control.sample_id,
+            n_above,
+            control.n_events,
+            parent.name,
+            None if drift is None else self._beyond(parent, control, drift, at),
+        )
+
+    def _beyond(
+        self, parent: Parent, control: ControlSummary, drift: Drift, at: float
+    ) -> BeyondCut:
+        """Count what lies far beyond a cut, which is in the control's units."""
+        median = control_quantile(control, 0.5)
+        far = median + self.times_as_far * (at - median)
+        values = parent.values(self.marker)
+        n_events = int(np.count_nonzero(values >= drift.from_control(far)))
+        return BeyondCut(n_events, values.size, count_above(control, far))
 
     def threshold(self, parent: Parent, references: References) -> Threshold:
         """Take the control's quantile, or keep the prior and say that there is no control.

@@ -271,8 +271,11 @@ class Reference:
             method=self.method,
             confidence=min(placement.confidence, confidence_elsewhere(parent, placement)),
             reason=f"as {self.population}: {placement.reason}",
-            # The rate is taken to be the same in this parent: T cells for T-cell subsets.
-            background=None if background is None else replace(background, parent=parent.name),
+            # The rate is taken to be the same in this parent: T cells for T-cell subsets. What
+            # lies far beyond the cut was counted in the other one.
+            background=None
+            if background is None
+            else replace(background, parent=parent.name, beyond=None),
         )
 
 
@@ -323,7 +326,7 @@ class Boolean:
             return None
         kept = [name for name in self.populations if not name.startswith("!")]
         found = [
-            placement.background
+            replace(placement.background, beyond=None)
             for name in kept
             if (placement := references.placements.get(name)) is not None
             and placement.background is not None

@@ -118,6 +118,8 @@ def judge(
         lod_percent = 100.0 * rule.lod_events / n_denominator
         if rule.negative_lod_percent is not None and lod_percent > rule.negative_lod_percent:
             return Judgement(Status.INDETERMINATE, ("LOD_TOO_HIGH",))
+        if background is not None and _is_above_far(background, rule):
+            return Judgement(Status.INDETERMINATE, ("BRIGHT_EVENTS",))
         return Judgement(Status.NOT_DETECTED)
     if rule.needs_control and background is None:
         # However many there are, nothing tells them from background.
@@ -130,6 +132,22 @@ def judge(
     if n_events < rule.loq_events:
         return Judgement(Status.DETECTED_BELOW_LOQ)
     return Judgement(Status.QUANTIFIED)
+
+
+def _is_above_far(background: Background, rule: DetectionRule) -> bool:
+    """Tell whether there is more far beyond the cut than the control has.
+
+    Few positive cells are lost among a background that may have doubled since the control, but
+    they are brighter than it. What doubles it at the cut brings hardly any of it there, so that the
+    control's rate is taken as it is.
+    """
+    far = background.beyond
+    if far is None:
+        return False
+    return (
+        exceeds_control(far.n_events, far.n_parent, far.n_control, background.n_parent, 1.0)
+        < rule.alpha
+    )
 
 
 def rule_of_placement(

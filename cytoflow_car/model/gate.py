@@ -176,6 +176,23 @@ class FalsePositives:
 
 
 @dataclass(frozen=True, slots=True)
+class BeyondCut:
+    """Events far beyond a cut, where the control that placed it has hardly any.
+
+    Attributes
+    ----------
+    n_events, n_parent
+        Of the specimen: there, and of the gate's parent.
+    n_control
+        Of the control there.
+    """
+
+    n_events: int
+    n_parent: int
+    n_control: int
+
+
+@dataclass(frozen=True, slots=True)
 class Background:
     """How many events of a control lie in a gate that was placed by it.
 
@@ -191,6 +208,8 @@ class Background:
     parent
         The specimen's population that the rate refers to: the parent of the gate that was placed,
         also where another gate narrows it. Empty for the population's own parent.
+    beyond
+        What lies far beyond the cut; None where that was not looked at.
     """
 
     kind: str
@@ -198,6 +217,7 @@ class Background:
     n_events: int
     n_parent: int
     parent: str = ""
+    beyond: BeyondCut | None = None
 
 
 @dataclass(frozen=True, slots=True)

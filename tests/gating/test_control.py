@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from planted import Floats, stain
+from planted import Floats, prepare, stain
 
 from cytoflow_car.gating.control import ControlCut, Drift, find_drift
 from cytoflow_car.gating.equal_error import equal_error_cut
-from cytoflow_car.gating.placing import ControlSummary, References
+from cytoflow_car.gating.placing import ControlSummary, Parent, References
 from cytoflow_car.gating.summaries import control_quantile, summarise_control
+from cytoflow_car.measure.intervals import exceeds_control
 
 #: Standard deviation of the background that `stain` draws.
 SD = 200.0
@@ -123,3 +124,35 @@ def test_a_control_of_a_few_cells_is_none() -> None:
     assert chosen is not None
     assert chosen.sample_id == "many"
     assert method.choose("T", References((few,))) is None
+
+
+def chance_far(n_positive: int, seed: int, widened: float = 1.0) -> float:
+    """Return how likely so much is far beyond the cut where nothing but background is.
+
+    Of 40,000 events so many are dim positive ones. `widened` is by what the background's upper
+    tail grew since the control, which the lower three quarters do not tell.
+    """
+    rng = np.random.default_rng(seed)
+    control = control_of(stain(rng, np.zeros(25_000, dtype=bool)))
+    negative = stain(rng, np.zeros(40_000 - n_positive, dtype=bool))
+    tail = negative > 400.0
+    negative[tail] = 400.0 + widened * (negative[tail] - 400.0)
+    positive = stain(rng, np.ones(n_positive, dtype=bool), bright=1500.0)
+    prepared = prepare({"CAR": np.concatenate([negative, positive])})
+    parent = Parent("T", prepared, np.arange(40_000))
+    method = ControlCut("control", "CAR", prior=700.0)
+    found = method.place(parent, References((control,))).background
+    assert found is not None and found.beyond is not None
+    far = found.beyond
+    assert far.n_parent == 40_000 and far.n_control <= 1
+    return exceeds_control(far.n_events, far.n_parent, far.n_control, found.n_parent, 1.0)
+
+
+def test_few_positive_events_are_seen_far_beyond_the_cut() -> None:
+    # 0.1 % of the events, as many as there are of background above the cut.
+    assert sum(chance_far(40, seed) < 0.01 for seed in range(40)) >= 38
+
+
+@pytest.mark.parametrize("widened", [1.0, 1.2])
+def test_a_negative_is_not_seen_far_beyond_the_cut(widened: float) -> None:
+    assert sum(chance_far(0, seed, widened) < 0.01 for seed in range(40)) <= 3

@@ -16,7 +16,7 @@ from cytoflow_car.measure.detection import DetectionRule, judge
 from cytoflow_car.measure.intensity import Intensity
 from cytoflow_car.measure.intervals import clopper_pearson, ratio_of_counts
 from cytoflow_car.measure.reporting import report_value
-from cytoflow_car.model.gate import Background, Dimension, Placement, RectangleGate
+from cytoflow_car.model.gate import Background, BeyondCut, Dimension, Placement, RectangleGate
 from cytoflow_car.model.measurement import Interval, Measurement, Status
 from cytoflow_car.model.population import Population, PopulationTree
 from cytoflow_car.model.scale import Logicle
@@ -106,6 +106,28 @@ def test_flags_say_why() -> None:
     assert percent(30, 49, replace(RULE, least_events={"T": 50})).flags == ("FEW_T",)
     assert percent(0, 99, replace(RULE, negative_lod_percent=0.05)).flags == ("LOD_TOO_HIGH",)
     assert percent(60, 10_000, replace(RULE, interfering={"T": 0.5})).flags == ("INTERFERENCE",)
+
+
+@pytest.mark.parametrize(
+    ("n_far", "n_of_control", "status"),
+    [
+        (2, 2, Status.NOT_DETECTED),
+        # The control's rate in as many events would be 2 of 10,000.
+        (12, 8, Status.INDETERMINATE),
+        (20, 60, Status.NOT_DETECTED),
+    ],
+)
+def test_no_negative_where_there_are_more_bright_events_than_in_the_control(
+    n_far: int, n_of_control: int, status: Status
+) -> None:
+    # In the gate there are no more than twice the control's rate.
+    background = replace(
+        Background("pre_infusion", "P1_d0", 120, 40_000),
+        beyond=BeyondCut(n_far, 10_000, n_of_control),
+    )
+    taken = percent(40, 10_000, background=background)
+    assert taken.status == status
+    assert ("BRIGHT_EVENTS" in taken.flags) == (status is Status.INDETERMINATE)
 
 
 def test_judgement_needs_no_control_for_a_negative() -> None:
