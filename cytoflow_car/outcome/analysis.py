@@ -177,6 +177,10 @@ def _of_curves(asked: _Asked) -> Iterator[Finding]:
 def _of_known(asked: _Asked, group: Covariate) -> Iterator[Finding]:
     """Yield the analyses of a group among the patients of whom it is known; flag how many not."""
     known = tuple(item for item in asked.follow_ups if item.patient_id in group.values)
+    if not known:
+        reason = "no patient has a value"
+        yield Finding(asked.endpoint.name, "log_rank", group.name, reason=reason)
+        return
     missing = len(asked.follow_ups) - len(known)
     for found in _of_group(replace(asked, follow_ups=known), group):
         if found.estimate is not None and missing:

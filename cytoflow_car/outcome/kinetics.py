@@ -177,11 +177,7 @@ def follow_course(
     known = tuple(
         point for point in known_points(points) if (0, False) <= point.moment <= (end, False)
     )
-    quantified = [
-        point
-        for point in known
-        if point.quantified and not (point.day == 0 and point.timing == "pre")
-    ]
+    quantified = _quantified(known)
     breaks = tuple(breaks_of(known))
     if not quantified:
         never = ("NEVER_QUANTIFIED" if known else "NO_RESULTS",)
@@ -213,6 +209,15 @@ def follow_course(
     )
 
 
+def _quantified(known: Iterable[SeriesPoint]) -> list[SeriesPoint]:
+    """Return the quantified results but that before the infusion, where the curve begins."""
+    return [
+        point
+        for point in known
+        if point.quantified and not (point.day == 0 and point.timing == "pre")
+    ]
+
+
 def _exposure(
     known: Sequence[SeriesPoint],
     unit: str,
@@ -235,10 +240,13 @@ def _exposure(
     elif days[-1] < window:
         flags.append("AUC_TO_TLAST")
     last_used = next((day for day in days if day >= window), days[-1])
-    used = [point for point in known if point.quantified and point.day <= last_used]
-    if setting.embedded_blq == "missing" and any(
-        used[0].day < point.day < used[-1].day for point in known if point.below_loq
-    ):
+    used = [point for point in _quantified(known) if point.day <= last_used]
+    embedded = (
+        point
+        for point in known
+        if used and point.below_loq and used[0].day < point.day < used[-1].day
+    )
+    if setting.embedded_blq == "missing" and any(embedded):
         flags.append("EMBEDDED_BLQ")
     flags += [*_unconfirmed(used), *break_flags(breaks, days[0], last_used)]
     name = complete if days[-1] >= window else "AUClast"
@@ -267,7 +275,7 @@ def _curve(
     known: Sequence[SeriesPoint], setting: KineticsSetting
 ) -> tuple[list[float], list[float]]:
     """Return days and values of the curve, with what stands in for results below the LOQ."""
-    quantified = [point.day for point in known if point.quantified]
+    quantified = [point.day for point in _quantified(known)]
     days, values = [], []
     for point in known:
         if point.quantified:

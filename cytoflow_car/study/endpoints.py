@@ -131,16 +131,23 @@ def _follow_up(study: Study, patient: str, ends: Sequence[str]) -> FollowUp | st
 
 
 def _until_recovery(study: Study, end: FollowUp, found: Recovery | None) -> FollowUp | str:
-    """Return the first recovery after the origin where it came before what ends follow-up."""
+    """Return the first recovery after the origin where it came before what ends follow-up.
+
+    Whoever is recovered at the origin is not at risk of it, whatever comes later.
+    """
     origin = origin_day(study, end.patient_id)
     assert origin is not None
     changes = [(day - origin, back) for day, back in (found.changes if found else ())]
-    time = next((time for time, back in changes if back and time > 0), math.inf)
-    if math.isinf(time) and any(back for _, back in changes):
-        return f"recovered before infusion {study.definitions.survival_origin}"
-    # What is known on the day of the relapse did not precede it.
-    if time < end.time or (time == end.time and not end.event):
-        return FollowUp(end.patient_id, time, "recovery")
+    at_origin = [back for time, back in changes if time <= 0]
+    if at_origin and at_origin[-1]:
+        return f"recovered at infusion {study.definitions.survival_origin}"
+    time = next((time for time, back in changes if back and time > 0), None)
+    if time is None:
+        return end
+    # What is known on the day of the relapse did not precede it, but on the last day of observation
+    # it counts, whose hour only the specimen tells.
+    if time < end.time if end.event else math.floor(time) <= end.time:
+        return FollowUp(end.patient_id, min(time, end.time), "recovery")
     return end
 
 

@@ -6,7 +6,7 @@ import json
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Literal
@@ -160,7 +160,9 @@ def analyse_file(
             for name, (_, event) in columns.endpoints.items()
         },
         tuple(
-            finding for endpoint in endpoints for finding in _analyse(endpoint, question, setting)
+            finding
+            for endpoint in endpoints
+            for finding in analyse_endpoint(endpoint, question, setting)
         ),
         {
             name: tuple(row.number for row in rows if not row.is_known(*where))
@@ -168,17 +170,6 @@ def analyse_file(
         },
         question,
     )
-
-
-def _analyse(endpoint: Endpoint, question: Question, setting: SurvivalSetting) -> Iterator[Finding]:
-    """Yield what is found of an endpoint; of a group without any value, only the reason."""
-    followed = {item.patient_id for item in endpoint.follow_ups}
-    groups = tuple(group for group in question.groups if followed & set(group.values))
-    yield from analyse_endpoint(endpoint, replace(question, groups=groups), setting)
-    for group in question.groups:
-        if group not in groups:
-            reason = "no patient has a value"
-            yield Finding(endpoint.name, "log_rank", group.name, reason=reason)
 
 
 def _column_faults(

@@ -8,6 +8,7 @@ from math import floor
 import pandas as pd
 
 from cytoflow_car.model.measurement import Status
+from cytoflow_car.outcome.recovery import Recovery
 from cytoflow_car.outcome.series import SeriesPoint
 from cytoflow_car.study.courses import CohortCourses, antigens_of, mrd_of
 from cytoflow_car.study.endpoints import origin_day
@@ -123,21 +124,20 @@ def _of_globulins(study: Study, courses: CohortCourses, patient: str) -> Row:
         "recovery_ig_after": found.after,
         "recovery_ig_by": found.by,
         "recovery_ig_known_on": found.known_on,
-        "recovery_ig_early": _is_early(study, patient, found.known_on),
+        "recovery_ig_early": _is_early(study, patient, found),
     }
 
 
-def _is_early(study: Study, patient: str, known_on: float | None) -> str:
+def _is_early(study: Study, patient: str, found: Recovery) -> str:
     """Return whether immunoglobulins recovered early; empty where that was not seen out."""
     definitions, origin = study.definitions, origin_day(study, patient)
     if origin is None:
         return ""
-    limit = definitions.immunoglobulin.early_months * definitions.month_days
-    if known_on is not None and known_on - origin < limit:
-        return "yes"
-    facts = study.patients.get(patient, PatientFacts(patient))
-    seen_out = facts.days.get("last_follow_up", 0.0) - origin >= limit
-    return "no" if seen_out else ""
+    end = origin + definitions.immunoglobulin.early_months * definitions.month_days
+    if found.known_on is not None:
+        return "yes" if found.known_on < end else "no"
+    # Low at the end of that time or later.
+    return "no" if found.after is not None and found.after >= end else ""
 
 
 def _of_mrd(measured: pd.DataFrame, patient: str, measurement: str) -> tuple[Row, list[str]]:

@@ -233,7 +233,12 @@ def _place_in_time(cells: Cells, row: SheetRow, calendar: Calendar) -> SheetRow:
         day = float(by_date) if day is None else day
     elif origin is not None and day is not None:
         collected_on = origin + timedelta(days=floor(day))
-    elif day is None and collected_on is not None and row.patient_id in calendar.undated:
+    elif (
+        (row.role, day) == ("specimen", None)
+        and row.use != "exclude"
+        and collected_on is not None
+        and row.patient_id in calendar.undated
+    ):
         fault_undated(cells, "collected_on", row.patient_id)
     return replace(row, day=day, collected_on=collected_on)
 

@@ -469,7 +469,7 @@ PATIENTS_SUMMARY: dict[str, str] = {
     "recovery_ig_by": "day of the first value from the limit on",
     "recovery_ig_known_on": "day on which it was known",
     "recovery_ig_early": "yes where that was before the month that the study calls early; no where "
-    "the patient was followed so long without; else empty. Known only later: no group of a fixed "
+    "it came later, or they were still low then; else empty. Known only later: no group of a fixed "
     "model",
     "mrd_first_negative": "day of the first marrow after infusion 1 called NEG",
     "mrd_last_call": "call of the last marrow; of several of a day the worst",

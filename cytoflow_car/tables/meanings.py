@@ -120,8 +120,8 @@ MEASUREMENT_FLAGS: dict[str, str] = {
     "file has fewer than 1000 events, so flow rate and signals in time could not be checked",
     "LOD_TOO_HIGH": "nothing was seen, but too few cells were there to exclude what the assay "
     "must exclude",
-    "BRIGHT_EVENTS": "no more events in the gate than the control may have, but more far beyond the "
-    "cut than it has: not called negative",
+    "BRIGHT_EVENTS": "no more events in the gate than the control may have, but more far beyond "
+    "the cut than it has: not called negative",
     "NO_COUNT_BASIS": "neither counting beads nor a blood count in the sheet, so no concentration",
     "NOT_ALL_POSITIVE": "a geometric mean does not exist: an event is at or below 0",
     "NOT_DONE": "the sheet says that it was not done",

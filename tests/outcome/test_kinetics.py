@@ -202,6 +202,23 @@ def test_what_was_drawn_before_an_infusion_is_no_peak_after_it() -> None:
     assert follow_course([*later[:2], *last], unit="%", next_infusion=28).cmax.value == 40
 
 
+def test_what_was_there_before_an_infusion_makes_no_negative_missing() -> None:
+    days, values = (0, 3, 7, 10, 14, 21, 28), (0.8, 0, 80, 120, 60, 15, 3)
+    first, *later = series(days, values)
+    found = follow_course([replace(first, timing="pre"), *later], unit="%")
+    # The linear way from 0.8 to 0 on day 3, and then as without it; days 0 to 7 otherwise differ.
+    assert found.auc.value == pytest.approx(
+        1092.663 - (3 * 2 / 2 + 4 * 82 / 2) + 3 * 0.8 / 2 + 4 * 80 / 2, abs=1e-3
+    )
+    few = follow_course([replace(first, timing="pre"), *later[1:3]], unit="%")
+    assert (few.n_quantified, few.auc.value) == (2, None)
+
+
+def test_results_after_the_window_alone_give_no_exposure() -> None:
+    found = course((0, 0, 0, 5, 4), (0, 14, 28, 35, 42))
+    assert found.auc.value is None and "AUC_TOO_FEW" in found.auc.flags
+
+
 def test_order_does_not_matter() -> None:
     points = series(DAYS, VALUES)
     assert follow_course(points, unit="%") == follow_course(points[::-1], unit="%")

@@ -140,16 +140,19 @@ def test_time_to_recovery_follows_one_rule_and_no_other() -> None:
 def test_recovery_before_the_second_infusion_is_told_alike_in_every_table() -> None:
     definitions = StudyDefinitions(survival_origin=2)
     cohort = study(
-        definitions, **{name: {"last_follow_up": 340.0} for name in "abc"},
+        definitions, **{name: {"last_follow_up": 340.0} for name in "abce"},
         d={"relapse": 30, "last_follow_up": 300},
     )  # fmt: skip
     b_cells = (
         known((30, True)),
-        known((30, True), (60, False), (140, True), who="b"),
+        known((10, True), (30, False), (140, True), who="b"),
         known((20, True), who="d"),
+        # What comes after the origin does not decide who was at risk then.
+        known((30, True), (60, False), (140, True), who="e"),
     )
     found, left_out = ends(cohort, *b_cells)
-    assert LeftOut("TTBCR", "a", "recovered before infusion 2") in left_out
+    assert LeftOut("TTBCR", "a", "recovered at infusion 2") in left_out
+    assert LeftOut("TTBCR", "e", "recovered at infusion 2") in left_out
     assert found["TTBCR"] == {"b": FollowUp("b", 100, "recovery"), "c": FollowUp("c", 300)}
     # Lost again, it is no longer there; who is not followed breaks nothing.
     (becoming,) = becomings_of(*cohort, CohortCourses((), b_cells))
@@ -157,12 +160,21 @@ def test_recovery_before_the_second_infusion_is_told_alike_in_every_table() -> N
     name = becoming.name
     rows = tv_frame(endpoints, [becoming]).set_index("id")
     assert rows.loc[["a"], name].tolist() == [1] and rows.loc[["c"], name].tolist() == [0]
-    assert rows.loc["b", ["tstart", "tstop", name]].values.tolist() == [
+    assert rows.loc["b", ["tstart", "tstop", name]].values.tolist() == [[0, 100, 0], [100, 300, 1]]
+    assert rows.loc["e", ["tstart", "tstop", name]].values.tolist() == [
         [0, 20, 1], [20, 100, 0], [100, 300, 1],
     ]  # fmt: skip
     landmark = landmark_frame(endpoints, [becoming], 50).set_index("id")
-    assert landmark[name].to_dict() == {"a": 1, "b": 0, "c": 0}
+    assert landmark[name].to_dict() == {"a": 1, "b": 0, "c": 0, "e": 0}
     assert becoming.unmeasured == {"c"}
+
+
+def test_a_recovery_known_on_the_last_day_counts() -> None:
+    cohort = study(a={"last_follow_up": 90}, b={"last_follow_up": 90}, c={"last_follow_up": 90})
+    b_cells = [known((90, True)), known((90.4, True), who="b"), known((91, True), who="c")]
+    found = ends(cohort, *b_cells)[0]["TTBCR"]
+    assert [item.event for item in found.values()] == ["recovery", "recovery", ""]
+    assert {item.time for item in found.values()} == {90}
 
 
 def test_who_was_never_without_is_told_of() -> None:
