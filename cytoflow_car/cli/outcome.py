@@ -34,7 +34,7 @@ def _check_times(
     for time in times:
         if not (math.isfinite(time) and time > 0):
             raise click.BadParameter(f"{time:g} is not a time above 0")
-    return times
+    return tuple(dict.fromkeys(times))
 
 
 def _check_expression(context: click.Context, parameter: click.Parameter, text: str) -> str:
@@ -149,6 +149,8 @@ def outcome(
         cohort = summarise_cohort(source, study, times=times, landmarks=landmarks or None)
         for warning in find_patients_without_specimen(cohort.study):
             click.echo(f"{warning.where}: {warning.message}", err=True)
+        for told in cohort.without_course:
+            click.echo(told, err=True)
         undrawn = write_cohort(cohort, out)
         found = cohort.findings
         reasons: dict[tuple[str, str], list[str]] = {}
@@ -220,7 +222,8 @@ def describe(item: Finding, unit: str) -> str:
         parts.append(f"({told[0]} to {told[1]}{f', {found.transform}' if found.transform else ''})")
     if found.p_value is not None:
         parts.append(f"p {found.p_value:.3g}")
-    return f"{name}: {' '.join(parts)}, {found.n_events} events of {found.n}{flags}"
+    events = "" if item.kind == "correlation" else f"{found.n_events} events of "
+    return f"{name}: {' '.join(parts)}, {events}{found.n}{flags}"
 
 
 def _ratio(number: float) -> str:

@@ -33,11 +33,17 @@ class Endpoint:
         Of every patient; an event of `competing` ends follow-up, but is not the endpoint's.
     competing
         Events that keep a patient from the endpoint's.
+    event
+        Whose incidence is told even where nobody had it; empty for those that happened.
+    flags
+        Of every incidence.
     """
 
     name: str
     follow_ups: tuple[FollowUp, ...]
     competing: frozenset[str] = frozenset()
+    event: str = ""
+    flags: tuple[str, ...] = ()
 
     @property
     def censored_at_competing(self) -> tuple[FollowUp, ...]:
@@ -76,6 +82,14 @@ class Becoming:
         """Return the changes of the patients who are followed."""
         followed = {item.patient_id for item in follow_ups}
         return tuple(item for item in self.changes if item.patient_id in followed)
+
+    def doubts_of(self, follow_ups: Iterable[FollowUp]) -> tuple[str, ...]:
+        """Return UNMEASURED and NEVER_LOST, ``:`` and of how many patients who are followed."""
+        followed = {item.patient_id for item in follow_ups}
+        doubts = {"UNMEASURED": self.unmeasured, "NEVER_LOST": self.never_lost}
+        return tuple(
+            f"{flag}:{len(who & followed)}" for flag, who in doubts.items() if who & followed
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,12 +180,13 @@ def _of_curves(asked: _Asked) -> Iterator[Finding]:
             yield Finding(asked.endpoint.name, "survival", "all", "", time, curve.at(time))
     if not asked.endpoint.competing:
         return
-    for event in sorted({item.event for item in asked.endpoint.follow_ups if item.event}):
+    happened = {item.event for item in asked.endpoint.follow_ups}
+    for event in sorted({*happened, asked.endpoint.event} - {""}):
         found = cumulative_incidence(asked.endpoint.follow_ups, event, setting=asked.setting)
         for time in asked.question.times:
-            yield Finding(
-                asked.endpoint.name, "cumulative_incidence", event, "", time, found.at(time)
-            )
+            estimate = found.at(time)
+            estimate = replace(estimate, flags=(*asked.endpoint.flags, *estimate.flags))
+            yield Finding(asked.endpoint.name, "cumulative_incidence", event, "", time, estimate)
 
 
 def _of_known(asked: _Asked, group: Covariate) -> Iterator[Finding]:
@@ -241,9 +256,7 @@ def _fit_fixed(asked: _Asked, group: Covariate, kind: Kind, penalty: Penalty) ->
 
 def _of_becoming(asked: _Asked, item: Becoming) -> Iterator[Finding]:
     """Yield the analyses of what patients become; flag of how many it stands open."""
-    followed = {person.patient_id for person in asked.follow_ups}
-    doubts = {"UNMEASURED": item.unmeasured, "NEVER_LOST": item.never_lost}
-    flags = tuple(f"{flag}:{len(who & followed)}" for flag, who in doubts.items() if who & followed)
+    flags = item.doubts_of(asked.follow_ups)
     for found in _by_becoming(asked, item):
         if found.estimate is not None:
             estimate = replace(found.estimate, flags=(*flags, *found.estimate.flags))

@@ -23,7 +23,7 @@ class Persistence:
     by
         Day by which they had vanished; None where the series is censored at `after`.
     flags
-        NO_RESULTS, NEVER_DETECTED, INTERMITTENT (a negative before a later positive),
+        NO_RESULTS, NEVER_DETECTED, INTERMITTENT (a negative between two positives),
         NEGATIVE_ONCE (no second negative confirms the end), NEGATIVE_UNCONFIRMED (too few
         negatives at the end, so censored), TRACE_AFTER (above background but below the LOD after
         the end), SERIES_BREAK, ``:`` and what changed between the last positive and the negative.
@@ -63,7 +63,7 @@ def persistence(points: Iterable[SeriesPoint], *, negatives_needed: int = 1) -> 
         flags.append("NO_RESULTS")
     elif after is None:
         flags.append("NEVER_DETECTED")
-    elif negative and negative[0] < after:
+    elif any(detected[0] < day < after for day in negative):
         flags.append("INTERMITTENT")
     if len(final) < negatives_needed:
         unconfirmed = ["NEGATIVE_UNCONFIRMED"] if final else []

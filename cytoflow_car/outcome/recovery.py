@@ -86,7 +86,7 @@ class Recovery:
         time-dependent analyses begins here, not in the interval.
     flags
         LOST_AGAIN (aplastic results after a confirmed recovery), TRANSIENT (a positive result that
-        the next one did not confirm), SERIES_BREAK, ``:`` and what changed within the interval.
+        the next one did not confirm), SERIES_BREAK, ``:`` and what changed from then on.
     changes
         Day, and whether recovered: each confirmed recovery, and each loss of one, when it was
         known.
@@ -149,5 +149,6 @@ def find_recovery(points: Iterable[SeriesPoint], definition: RecoveryDefinition)
         state = RecoveryState.UNCONFIRMED if run else state
         found = Recovery(definition.name, state, after, run[0] if run else None)
     if found.after is not None and found.by is not None:
-        flags += break_flags(breaks_of(point for point, _ in told), found.after, found.by)
+        until = found.by if found.known_on is None else found.known_on
+        flags += break_flags(breaks_of(point for point, _ in told), found.after, until)
     return replace(found, flags=tuple(dict.fromkeys(flags)), changes=tuple(changes))

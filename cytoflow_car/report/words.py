@@ -73,7 +73,8 @@ def counted(line: Line) -> str:
     It is without background where a control tells that of a quantified result.
     """
     net = line["value_net"]
-    return "value_net" if line["status"] == "QUANTIFIED" and net and float(net) > 0 else "value"
+    is_number = line["status"] in ("QUANTIFIED", "DETECTED_UNCONFIRMED")
+    return "value_net" if is_number and net and float(net) > 0 else "value"
 
 
 def day_of(line: Line) -> str:

@@ -12,12 +12,17 @@ GENERIC_REAGENTS = (
     "protein L",
     "anti-linker",
     "G4S",
+    "Gly4Ser",
     "Whitlow",
     "EGFRt",
+    "tEGFR",
+    "huEGFRt",
     "anti-EGFR",
     "cetuximab",
+    "Erbitux",
     "goat anti-mouse",
     "goat F(ab')2 anti-mouse",
+    "anti-mouse Fab",
 )
 
 
@@ -45,7 +50,7 @@ def car_target_of(row: SheetRow, template: Template, study: Study) -> str:
     if last is None or car.target == "unknown" or not is_generic(row.car_reagent or car.reagent):
         return car.target
     others = (
-        item.car_target != car.target
+        car.target not in re.split(r"[/x+]", item.car_target)
         for item in study.infusions
         if item.patient_id == row.patient_id
         and item.number <= last.number

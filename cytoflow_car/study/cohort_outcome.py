@@ -14,7 +14,7 @@ from cytoflow_car.errors import StudyError
 from cytoflow_car.outcome.analysis import Becoming, Endpoint, Finding, Question, analyse_endpoint
 from cytoflow_car.outcome.correlation import correlate
 from cytoflow_car.outcome.follow_up import Estimate, SurvivalSetting
-from cytoflow_car.study.courses import CohortCourses, follow_courses
+from cytoflow_car.study.courses import CohortCourses, follow_courses, results_without_course
 from cytoflow_car.study.definitions import describe_definitions
 from cytoflow_car.study.endpoints import (
     LeftOut,
@@ -71,7 +71,9 @@ class CohortOutcome:
     frames
         By file name, with what its columns mean and where they come from.
     left_out
-        Who is in an endpoint not, and why.
+        Who is not in an endpoint, and why.
+    without_course
+        Which CAR T results are in no course, and why.
     """
 
     study: Study
@@ -81,6 +83,7 @@ class CohortOutcome:
     findings: tuple[Finding, ...]
     frames: Frames
     left_out: tuple[LeftOut, ...]
+    without_course: tuple[str, ...]
     question: Question
     histograms: pd.DataFrame
 
@@ -148,7 +151,8 @@ def summarise_cohort(
     # A control's donor is no patient.
     sampled = {row.patient_id for row in study.rows if row.role == "specimen"}
     infused = {item.patient_id for item in study.infusions}
-    patients = sorted((sampled | infused | set(study.patients)) - {""})
+    reported = set(measured.loc[measured["use"] == "report", "patient_id"])
+    patients = sorted((sampled | infused | reported | set(study.patients)) - {""})
     left_out: list[LeftOut] = []
     endpoints = endpoints_of(study, patients, courses, left_out)
     survival = [item for item in endpoints if item.name in ("LFS", "OS")]
@@ -227,6 +231,7 @@ def summarise_cohort(
         findings,
         frames,
         tuple(left_out),
+        tuple(results_without_course(measured, study)),
         asked,
         _read_histograms(results),
     )
@@ -280,6 +285,7 @@ def write_cohort(found: CohortOutcome, out: Path) -> list[tuple[str, str]]:
         "origin": f"infusion {found.study.definitions.survival_origin}",
         "definitions": list(describe_definitions(found.study.definitions)),
         "left_out": [asdict(item) for item in found.left_out],
+        "results_without_course": list(found.without_course),
     }
     (out / "outcome.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     return write_figures(figures_of_cohort(found), out / "figures")

@@ -125,6 +125,23 @@ def follow_courses(
     return CohortCourses(tuple(cars), tuple(b_cells), dict(_immunoglobulins(study)))
 
 
+def results_without_course(measured: pd.DataFrame, study: Study) -> Iterator[str]:
+    """Yield which CAR T results are in no course, and why: a sentence a patient and target."""
+    names = {name for own in study.definitions.car_t_measurements.values() for name in own}
+    rows = measured[(measured["use"] == "report") & measured["measurement"].isin(names)]
+    infused: dict[str, list[str]] = {}
+    for item in study.infusions:
+        infused.setdefault(item.patient_id, []).append(item.car_target or "no stated target")
+    for (patient, target), own in rows.groupby(["patient_id", "car_target"]):
+        known = infused.get(str(patient), [])
+        if target not in known or target in _NO_TARGET:
+            told = f"infused: {', '.join(known)}" if known else "no infusion is known"
+            yield (
+                f"{patient}: {len(own)} results of CAR target {target or 'empty'} are in no course "
+                f"({told})"
+            )
+
+
 def recoveries_of(definitions: StudyDefinitions) -> tuple[RecoveryRule, ...]:
     """Return the definitions of recovery in force, those of CD19 in marrow followed by CD22's.
 
@@ -246,8 +263,8 @@ def _results(
 ) -> Iterator[_Result]:
     """Yield the results of one measurement, days counted from an infusion; None for the first.
 
-    Of an infusion its product's only. What a control tells of the background is taken off a
-    quantified value.
+    Of an infusion its product's only. What a control tells of the background is taken off what
+    may count as a number.
     """
     rows = own[(own["measurement"] == measurement) & (own["specimen"] == specimen)]
     origin = 0.0
@@ -283,8 +300,8 @@ def _results(
 
 def _value_of(row: Mapping[Hashable, object]) -> float | None:
     net = _number(row["value_net"])
-    quantified = row["status"] == Status.QUANTIFIED.value and net is not None and net > 0
-    return net if quantified else _number(row["value"])
+    is_number = row["status"] in (Status.QUANTIFIED.value, Status.DETECTED_UNCONFIRMED.value)
+    return net if is_number and net is not None and net > 0 else _number(row["value"])
 
 
 def _one_a_day(results: Sequence[_Result]) -> tuple[list[SeriesPoint], tuple[str, ...]]:

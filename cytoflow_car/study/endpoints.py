@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
 from cytoflow_car.outcome.analysis import Becoming, Endpoint
@@ -64,8 +64,14 @@ def endpoints_of(
                 follow_ups.append(item)
             else:
                 left_out.append(LeftOut(code, patient, item))
-        if follow_ups:
-            found.append(Endpoint(code, tuple(follow_ups), frozenset(competing)))
+        if not follow_ups:
+            continue
+        endpoint = Endpoint(code, tuple(follow_ups), frozenset(competing))
+        if code in recoveries:
+            became = _becoming("", recoveries[code], dict.fromkeys(patients, 0.0))
+            flags = became.doubts_of(follow_ups)
+            endpoint = replace(endpoint, event="recovery", flags=flags)
+        found.append(endpoint)
     return tuple(found)
 
 
@@ -125,6 +131,8 @@ def _follow_up(study: Study, patient: str, ends: Sequence[str]) -> FollowUp | st
             return FollowUp(patient, time, ended_by=event)
         return FollowUp(patient, time, event)
     known = [times[name] for name in ("last_follow_up", "death") if name in times]
+    if not known and facts.dates.keys() - facts.days.keys():
+        return "dates alone, and no date of infusion 1 to count from"
     if not known:
         return "no last follow-up in patients.csv"
     return FollowUp(patient, max(known)) if max(known) > 0 else f"not followed after {infusion}"

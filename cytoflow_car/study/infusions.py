@@ -15,8 +15,8 @@ from cytoflow_car.study.records import Infusion
 COLUMNS = (
     "patient_id", "infusion", "product", "car_target", "infused_on", "day", "dose_per_kg",
 )  # fmt: skip
-#: Antigens of CARs, of several in one product too; names in capitals as in BCMA and BAFF-R.
-_ANTIGEN = r"(CD\d+[a-d]?|(?!CD|CAR|(?:ANY|UNKNOWN)\b)[A-Z][A-Z0-9-]+)"
+#: Antigens of CARs, of several in one product too: CD19, CD44v6, BCMA, BAFF-R, EGFRvIII.
+_ANTIGEN = r"(CD\d+[a-z0-9]*|(?!CD[^A-Z]|CAR|(?:ANY|UNKNOWN)\b)[A-Z]{2}[A-WYZa-wyz0-9.-]+)"
 _CAR_TARGET = re.compile(rf"{_ANTIGEN}([/x+]{_ANTIGEN})*")
 
 

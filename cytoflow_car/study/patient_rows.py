@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from math import floor
 
+import numpy as np
 import pandas as pd
 
 from cytoflow_car.model.measurement import Status
@@ -82,12 +83,15 @@ def summary_rows(
 
 def _seen_in_fluid(study: Study, measured: pd.DataFrame, patient: str) -> str:
     """Return whether CAR T cells were ever there; empty where no result can tell."""
+    infused = [item.day for item in study.infusions if item.patient_id == patient]
+    first = min((day for day in infused if day is not None), default=0.0)
+    whole_day = np.floor(measured["day"])
     rows = measured[
         (measured["patient_id"] == patient)
         & (measured["specimen"] == "CSF")
         & measured["measurement"].isin(study.definitions.car_t_measurements["CSF"])
         & (measured["use"] == "report")
-        & (measured["infusion"] >= 1)
+        & ((whole_day > first) | ((whole_day == first) & (measured["timing"] == "post")))
     ]
     points = [SeriesPoint(0.0, Status(status), 0.0) for status in rows["status"]]
     if any(point.detected for point in points):

@@ -52,6 +52,8 @@ def results(text: str) -> list[SeriesPoint]:
         ("--", None, 10, ("NEVER_DETECTED",)),
         ("in", None, None, ("NO_RESULTS",)),
         ("++--t", 20, 30, ("TRACE_AFTER",)),
+        # Before the cells expand it is no gap.
+        ("-++--", 30, 40, ()),
     ],
 )
 def test_persistence_ends_between_results(
@@ -132,12 +134,19 @@ def test_a_recovery_may_be_lost_and_come_again() -> None:
     assert (found.after, found.by, found.known_on, found.flags) == (10, 20, 30, ("LOST_AGAIN",))
 
 
+def test_what_was_drawn_on_day_0_is_no_aplasia() -> None:
+    points = [SeriesPoint(0, Status.QUANTIFIED, 0.1)]
+    points += [SeriesPoint(day, Status.QUANTIFIED, 6.0) for day in (30.0, 60.0)]
+    assert find_recovery(points, PERCENT).state is RecoveryState.NEVER_APLASTIC
+
+
 def test_a_change_of_the_panel_within_an_interval_is_told() -> None:
     values = (0.1, 0.1, 5, 6)
     points = [
-        SeriesPoint(10.0 * k, Status.QUANTIFIED, value, panel_version="B-1" if k < 3 else "B-2")
+        SeriesPoint(10.0 * k, Status.QUANTIFIED, value, panel_version="B-1" if k < 4 else "B-2")
         for k, value in enumerate(values, 1)
     ]
+    # The result that confirms it is one of the other panel.
     assert find_recovery(points, PERCENT).flags == ("SERIES_BREAK:panel_version",)
 
 

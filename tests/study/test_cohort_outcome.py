@@ -184,7 +184,7 @@ def test_a_result_is_told_its_day_after_its_own_infusion(tmp_path: Path) -> None
 
 
 def test_residual_disease_is_first_negative_after_an_infusion(tmp_path: Path) -> None:
-    calls = {-5: "NEG", 30: "POS_QUANT", 60: "NEG", 90: "NEG", 120: ""}
+    calls = {-5: "NEG", 0: "NEG", 30: "POS_QUANT", 60: "NEG", 90: "NEG", 120: ""}
     blasts = [
         row("P1", day, "blast_percent_of_nucleated", 1.0, specimen="BM", call=call)
         for day, call in calls.items()
@@ -205,9 +205,8 @@ def test_residual_disease_is_first_negative_after_an_infusion(tmp_path: Path) ->
     assert "DOUBLE_RESULT of residual disease" in other["flags"]
 
 
-def fluid(patient: str, day: float, status: str, infusion: int = 1) -> dict:
-    more = {"specimen": "CSF", "status": status, "infusion": infusion}
-    return car(patient, day, 1.0, **more)
+def fluid(patient: str, day: float, status: str) -> dict:
+    return car(patient, day, 1.0, specimen="CSF", status=status)
 
 
 @pytest.mark.parametrize(
@@ -218,7 +217,7 @@ def fluid(patient: str, day: float, status: str, infusion: int = 1) -> dict:
         ([fluid("P1", 14, "NOT_DETECTED"), fluid("P1", 28, "DETECTED_BELOW_LOD")], "trace"),
         ([fluid("P1", 14, "NOT_DETECTED"), fluid("P1", 28, "DETECTED_BELOW_LOQ")], "yes"),
         # Before the infusion there was nothing to find.
-        ([fluid("P1", -2, "NOT_DETECTED", infusion=0)], ""),
+        ([fluid("P1", -2, "NOT_DETECTED"), fluid("P1", 0, "NOT_DETECTED")], ""),
     ],
 )
 def test_cells_in_fluid_are_missing_only_where_a_result_could_tell(
@@ -254,8 +253,8 @@ def test_dates_are_told_where_they_are_known(tmp_path: Path) -> None:
 def test_a_result_is_told_the_window_that_its_day_lies_in(tmp_path: Path) -> None:
     study, results = write_run(tmp_path)
     (study / "study.toml").write_text(
-        "[windows.D14]\nday = 14\nlow = 12\nhigh = 17\n"
         "[windows.D7]\nday = 7\nlow = 5\nhigh = 12\n"
+        "[windows.D14]\nday = 14\nlow = 12\nhigh = 17\n"
         '[windows."C2 D10"]\nday = 10\nlow = 8\nhigh = 12\ninfusion = 2\n',
         encoding="utf-8",
     )
@@ -266,6 +265,55 @@ def test_a_result_is_told_the_window_that_its_day_lies_in(tmp_path: Path) -> Non
     assert told[("P1", 12)] == "D14"
     # Day 40 of infusion 1 is day 10 of infusion 2.
     assert told[("P2", 40)] == "C2 D10"
+
+
+def test_results_that_are_in_no_course_are_told(tmp_path: Path) -> None:
+    study, results = write_run(tmp_path)
+    found = summarise_cohort(results, study)
+    assert found.without_course == (
+        "P1: 1 results of CAR target ANY are in no course (infused: CD19)",
+    )
+    both = INFUSIONS.replace("P1,1,CD19", "P1,1,CD19/CD22")
+    (study / "infusions.csv").write_text(both, encoding="utf-8")
+    told = summarise_cohort(results, study).without_course
+    assert "P1: 8 results of CAR target CD19 are in no course (infused: CD19/CD22)" in told
+
+
+def test_a_group_that_no_followed_patient_has_ends_nothing(tmp_path: Path) -> None:
+    study, results = write_run(tmp_path)
+    (study / "patients.csv").write_text(
+        "patient_id,tp53,last_follow_up_day\nP1,mutated,\nP2,wild,\nP3,not_tested,400\n",
+        encoding="utf-8",
+    )
+    (study / "infusions.csv").write_text(INFUSIONS + "P3,1,CD19,0,1000000\n", encoding="utf-8")
+    statistics = summarise_cohort(results, study).frames["statistics.csv"][0]
+    own = statistics[statistics["subject"] == "tp53=mutated"]
+    assert set(own["reason"]) == {"no patient has a value"}
+
+
+def labs_of(patient: str, *told: tuple[float, float]) -> str:
+    return "".join(f"{patient},{day},IgG,{value},g/L,5\n" for day, value in told)
+
+
+@pytest.mark.parametrize(
+    ("told", "early"),
+    [
+        (((30, 3), (200, 6)), "yes"),
+        (((30, 3), (390, 6)), "no"),
+        (((30, 3), (390, 4)), "no"),
+        # Nobody looked so long; or nothing was lost.
+        (((30, 3), (200, 4)), ""),
+        (((30, 9), (390, 9)), ""),
+    ],
+)
+def test_immunoglobulins_recover_early_only_where_that_was_seen_out(
+    tmp_path: Path, told: tuple[tuple[float, float], ...], early: str
+) -> None:
+    study, results = write_run(tmp_path)
+    head = "patient_id,day,test,value,unit,lower_limit\n"
+    (study / "labs.csv").write_text(head + labs_of("P1", *told), encoding="utf-8")
+    summary = summarise_cohort(results, study).frames["patients_summary.csv"][0]
+    assert summary.set_index("USUBJID").loc["P1", "recovery_ig_early"] == early
 
 
 def test_columns_of_the_sheet_pass_through(tmp_path: Path) -> None:

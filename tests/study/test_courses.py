@@ -120,6 +120,7 @@ def labs(*told: tuple[float, float, str], test: str = "IgG") -> tuple[LabResult,
         # Lost before the infusion, back after it; but not what had come back by then.
         (((-20, 3, ""), (60, 6, "")), 60),
         (((-20, 3, ""), (-5, 6, ""), (60, 6, "")), None),
+        (((-5, 6, ""), (-20, 3, ""), (60, 6, "")), None),
         (((30, 6, ""), (60, 6, "")), None),
     ],
 )
@@ -135,6 +136,10 @@ def test_a_value_after_given_immunoglobulins_is_no_recovery() -> None:
     told = (*labs((30, 3, ""), (100, 6, ""), (300, 6, "")), *labs((90, 10, ""), test="IVIG"))
     found = follow(car("P1", 7, 1.0), labs=told, definitions=definitions).globulins["P1"]
     assert (found.after, found.by, found.known_on) == (30, 300, 300)
+    # What is given after a value does not hide it; what was low before the infusion was low then.
+    told = (*labs((-20, 3, ""), (100, 6, "")), *labs((110, 10, ""), test="IVIG"))
+    found = follow(car("P1", 7, 1.0), labs=told, definitions=definitions).globulins["P1"]
+    assert (found.after, found.by) == (-20, 100)
 
 
 def test_a_series_takes_its_unit_from_what_was_done() -> None:

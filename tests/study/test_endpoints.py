@@ -72,6 +72,17 @@ def test_what_ended_follow_up_is_told() -> None:
     assert ends(cohort)[0]["OS"]["a"] == FollowUp("a", 100, ended_by="transplant")
 
 
+def test_a_transplantation_up_to_the_origin_is_history() -> None:
+    found, _ = ends(study(a={"transplant": 0, "last_follow_up": 100}))
+    assert found["OS"]["a"] == FollowUp("a", 100)
+
+
+def test_without_a_table_of_infusions_day_0_is_the_first() -> None:
+    facts = {"a": PatientFacts("a", days={"last_follow_up": 100.0})}
+    found, left_out = ends((Study(Path(), (), patients=facts), ["a"]))
+    assert found["OS"]["a"] == FollowUp("a", 100) and not left_out
+
+
 def test_an_event_on_the_day_of_the_origin_is_an_event() -> None:
     found, left_out = ends(study(a={"death": 0, "last_follow_up": 0}))
     assert found["OS"]["a"] == FollowUp("a", 0.5, "death") and not left_out

@@ -216,7 +216,8 @@ def _result(patient: str, row: Mapping[Hashable, Any]) -> _Result:
             f"status {row['STATUS']!r}", where=patient, expected=f"one of {', '.join(Status)}"
         ) from error
     net = _known(row.get("NET"))
-    is_net = status is Status.QUANTIFIED and net is not None and net > 0
+    is_number = status in (Status.QUANTIFIED, Status.DETECTED_UNCONFIRMED)
+    is_net = is_number and net is not None and net > 0
     value = net if is_net else _known(row["AVAL"])
     point = SeriesPoint(float(row["DAY"]), status, value, loq=_known(row["LOQ"]))
     return _Result(point, is_net, _known(row.get("N_DENOM")) or 0.0)
