@@ -222,7 +222,7 @@ COURSE_FLAGS: dict[str, str] = {
     "HALF_LIFE_R2": "the last results do not lie on a line",
     "HALF_LIFE_SPAN": "the last results span too few half-lives",
     "NEVER_DETECTED": "no result after the infusion detects the cells",
-    "INTERMITTENT": "negative once, and positive later",
+    "INTERMITTENT": "negative between two positive results",
     "NEGATIVE_ONCE": "one negative result alone stands for the end of persistence",
     "NEGATIVE_UNCONFIRMED": "fewer negative results at the end than were asked for; "
     "persistence is censored",
