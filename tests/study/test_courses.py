@@ -69,6 +69,10 @@ def test_before_and_after_an_infusion_of_the_same_day() -> None:
     found = follow(*rows, infusions=(FIRST, AGAIN))
     assert (first(found).course.cmax.value, first(found).course.tmax.value) == (30, 90)
     assert (first(found, 2).course.cmax.value, first(found, 2).course.tmax.value) == (25, 0)
+    # What is there after infusion 2 is none of infusion 1's.
+    assert first(found).persistence.after == 90
+    only_after = [car("P1", 7, 10), car("P1", 28, 0.0), rows[2]]
+    assert first(follow(*only_after, infusions=(FIRST, AGAIN))).persistence.by == 28
     # It says nothing of how long the cells of infusion 2 persist.
     assert first(found, 2).persistence.after == 7
 

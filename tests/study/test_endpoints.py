@@ -188,6 +188,12 @@ def test_a_recovery_known_on_the_last_day_counts() -> None:
     assert {item.time for item in found.values()} == {90}
 
 
+def test_a_recovery_known_on_the_day_of_the_origin_is_there_at_it() -> None:
+    cohort = study(StudyDefinitions(survival_origin=2), a={"last_follow_up": 90})
+    _, left_out = ends(cohort, known((40, True)))
+    assert LeftOut("TTBCR", "a", "recovered at infusion 2") in left_out
+
+
 def test_who_was_never_without_is_told_of() -> None:
     cohort = study(a={"last_follow_up": 300})
     never = BCellCourse("a", CD19, 3, Recovery("", RecoveryState.NEVER_APLASTIC))
