@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cytoflow_car.outcome.analysis import Endpoint
+from cytoflow_car.outcome.analysis import Endpoint, Question, analyse_endpoint
 from cytoflow_car.outcome.follow_up import FollowUp
 from cytoflow_car.outcome.recovery import Recovery, RecoveryDefinition, RecoveryState
 from cytoflow_car.study.courses import BCellCourse, CohortCourses, recoveries_of
@@ -199,6 +199,20 @@ def test_who_was_never_without_is_told_of() -> None:
     never = BCellCourse("a", CD19, 3, Recovery("", RecoveryState.NEVER_APLASTIC))
     (becoming,) = becomings_of(*cohort, CohortCourses((), (never,)))
     assert (becoming.never_lost, becoming.unmeasured) == ({"a"}, frozenset())
+
+
+def test_an_incidence_is_told_where_nobody_recovered_and_of_whom_nobody_knows() -> None:
+    cohort = study(a={"last_follow_up": 300}, b={"last_follow_up": 300})
+    never = BCellCourse("a", CD19, 3, Recovery("", RecoveryState.NEVER_APLASTIC))
+    endpoint = endpoints_of(*cohort, CohortCourses((), (never,)), [])[-1]
+    (told,) = [
+        item
+        for item in analyse_endpoint(endpoint, Question((100.0,)))
+        if item.kind == "cumulative_incidence"
+    ]
+    assert (endpoint.name, told.subject) == ("TTBCR", "recovery")
+    assert told.estimate is not None and told.estimate.value == 0
+    assert told.estimate.flags[:2] == ("UNMEASURED:1", "NEVER_LOST:1")
 
 
 def test_time_to_recovery_is_of_cd22_where_no_rule_is_of_cd19() -> None:
