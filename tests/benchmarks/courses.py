@@ -83,15 +83,16 @@ def _cars(truth: pd.DataFrame, infusions: pd.DataFrame, courses: pd.DataFrame) -
         after = since[since["day"] > 0]
         seen = after[after["value"] >= _SEEN]["day"]
         last = seen.max() if len(seen) else None
+        later = after[after["day"] > (last if last is not None else 0)]
         # With fewer T cells a negative is indeterminate, and ends nothing.
-        sensitive = after[after["n_denominator"] >= _LEAST_T]
-        gone = sensitive[sensitive["day"] > (last if last is not None else 0)]["day"]
+        gone = later[later["n_denominator"] >= _LEAST_T]["day"]
         first = gone.min() if len(gone) else None
         planted = (last, first)
         told = (_known(course["persists_after"]), _known(course["persists_until"]))
         rows.append(("persistence, both ends", name, planted, told, planted == told))
         # An open end is right, but says less.
-        holds = (told[0] or 0) <= (last or 0) and (told[1] is None or told[1] >= (first or 0))
+        least = later["day"].min() if len(later) else 0
+        holds = (told[0] or 0) <= (last or 0) and (told[1] is None or told[1] >= least)
         rows.append(("persistence, interval holds", name, planted, told, holds))
     return rows
 
