@@ -137,7 +137,7 @@ def results_without_course(measured: pd.DataFrame, study: Study) -> Iterator[str
         if target not in known or target in _NO_TARGET:
             told = f"infused: {', '.join(known)}" if known else "no infusion is known"
             yield (
-                f"{patient}: {len(own)} results of CAR target {target or 'empty'} are in no course "
+                f"{patient}, results of CAR target {target or 'empty'} in no course: {len(own)} "
                 f"({told})"
             )
 

@@ -271,12 +271,12 @@ def test_results_that_are_in_no_course_are_told(tmp_path: Path) -> None:
     study, results = write_run(tmp_path)
     found = summarise_cohort(results, study)
     assert found.without_course == (
-        "P1: 1 results of CAR target ANY are in no course (infused: CD19)",
+        "P1, results of CAR target ANY in no course: 1 (infused: CD19)",
     )
     both = INFUSIONS.replace("P1,1,CD19", "P1,1,CD19/CD22")
     (study / "infusions.csv").write_text(both, encoding="utf-8")
     told = summarise_cohort(results, study).without_course
-    assert "P1: 8 results of CAR target CD19 are in no course (infused: CD19/CD22)" in told
+    assert "P1, results of CAR target CD19 in no course: 8 (infused: CD19/CD22)" in told
 
 
 def test_a_group_that_no_followed_patient_has_ends_nothing(tmp_path: Path) -> None:
