@@ -101,7 +101,9 @@ class Recovery:
     changes: tuple[tuple[float, bool], ...] = ()
 
 
-def find_recovery(points: Iterable[SeriesPoint], definition: RecoveryDefinition) -> Recovery:
+def find_recovery(
+    points: Iterable[SeriesPoint], definition: RecoveryDefinition, *, lost_on: float | None = None
+) -> Recovery:
     """Find the first confirmed recovery of one series, and what became of it.
 
     Only what was lost comes back: positive results before the first aplastic one are no recovery.
@@ -111,6 +113,8 @@ def find_recovery(points: Iterable[SeriesPoint], definition: RecoveryDefinition)
     points
         Of one series, in any order; results up to day 0, and those that cannot tell aplasia from
         recovery, are passed over.
+    lost_on
+        Day up to 0 on which it was gone already; None where it is lost after day 0 at the earliest.
 
     Raises
     ------
@@ -122,7 +126,7 @@ def find_recovery(points: Iterable[SeriesPoint], definition: RecoveryDefinition)
         for point in known_points(points)
         if point.day > 0 and (recovered := definition.recovered(point)) is not None
     ]
-    after: float | None = None
+    after = lost_on
     run: list[float] = []
     found: Recovery | None = None
     changes: list[tuple[float, bool]] = []

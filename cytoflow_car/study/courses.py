@@ -23,8 +23,6 @@ _NO_TARGET = ("", "ANY", "unknown")
 _NO_REAGENT = "unknown"
 #: Followed beside the study's own measurements, where it was measured.
 _BESIDE = "car_t_per_ul"
-#: Stands for the day of the last value before the infusion, which recovery begins from.
-_JUST_AFTER = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,15 +181,13 @@ def _immunoglobulins(study: Study) -> Iterator[tuple[str, Recovery]]:
                 points.append(SeriesPoint(item.day, Status.DETECTED_BELOW_LOQ, loq=share))
             elif (share < 1 and not item.bound) or (share >= 1 and not masked):
                 points.append(SeriesPoint(item.day, Status.QUANTIFIED, share))
-        before = sorted((point for point in points if point.day <= 0), key=lambda point: point.day)
-        after = [point for point in points if point.day > 0]
         # Before the infusion it may have come and gone: only the last value matters.
-        start = [replace(point, day=_JUST_AFTER) for point in before[-1:]]
-        if start or after:
-            found = find_recovery([*start, *after], definition)
-            if found.after == _JUST_AFTER:
-                found = replace(found, after=before[-1].day)
-            yield patient, found
+        before = [point for point in points if point.day <= 0]
+        last = max(before, key=lambda point: point.day, default=None)
+        was_low = last is not None and definition.recovered(last) is False
+        lost_on = last.day if last and was_low else None
+        if points:
+            yield patient, find_recovery(points, definition, lost_on=lost_on)
 
 
 def _car_courses(
