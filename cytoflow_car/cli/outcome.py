@@ -222,8 +222,9 @@ def describe(item: Finding, unit: str) -> str:
         parts.append(f"({told[0]} to {told[1]}{f', {found.transform}' if found.transform else ''})")
     if found.p_value is not None:
         parts.append(f"p {found.p_value:.3g}")
-    events = "" if item.kind == "correlation" else f"{found.n_events} events of "
-    return f"{name}: {' '.join(parts)}, {events}{found.n}{flags}"
+    is_correlation = item.kind == "correlation"
+    rests_on = f"{found.n} patients" if is_correlation else f"{found.n_events} events of {found.n}"
+    return f"{name}: {' '.join(parts)}, {rests_on}{flags}"
 
 
 def _ratio(number: float) -> str:
