@@ -126,21 +126,23 @@ def test_a_control_of_a_few_cells_is_none() -> None:
     assert method.choose("T", References((few,))) is None
 
 
-def chance_far(n_positive: int, seed: int, widened: float = 1.0) -> float:
+def chance_far(
+    n_positive: int, seed: int, widened: float = 1.0, bright: float = 1500.0, offset: float = 0.0
+) -> float:
     """Return how likely so much is far beyond the cut where nothing but background is.
 
     Of 40,000 events so many are dim positive ones. `widened` is by what the background's upper
     tail grew since the control, which the lower three quarters do not tell.
     """
     rng = np.random.default_rng(seed)
-    control = control_of(stain(rng, np.zeros(25_000, dtype=bool)))
+    control = control_of(stain(rng, np.zeros(25_000, dtype=bool)) + offset)
     negative = stain(rng, np.zeros(40_000 - n_positive, dtype=bool))
     tail = negative > 400.0
     negative[tail] = 400.0 + widened * (negative[tail] - 400.0)
-    positive = stain(rng, np.ones(n_positive, dtype=bool), bright=1500.0)
-    prepared = prepare({"CAR": np.concatenate([negative, positive])})
+    positive = stain(rng, np.ones(n_positive, dtype=bool), bright=bright)
+    prepared = prepare({"CAR": np.concatenate([negative, positive]) + offset})
     parent = Parent("T", prepared, np.arange(40_000))
-    method = ControlCut("control", "CAR", prior=700.0)
+    method = ControlCut("control", "CAR", prior=700.0 + offset)
     found = method.place(parent, References((control,))).background
     assert found is not None and found.beyond is not None
     far = found.beyond
@@ -151,6 +153,11 @@ def chance_far(n_positive: int, seed: int, widened: float = 1.0) -> float:
 def test_few_positive_events_are_seen_far_beyond_the_cut() -> None:
     # 0.1 % of the events, as many as there are of background above the cut.
     assert sum(chance_far(40, seed) < 0.01 for seed in range(40)) >= 38
+
+
+def test_far_beyond_is_counted_from_the_background_not_from_zero() -> None:
+    near = [chance_far(40, seed, bright=1200.0, offset=2000.0) < 0.01 for seed in range(20)]
+    assert sum(near) >= 18
 
 
 @pytest.mark.parametrize("widened", [1.0, 1.2])
